@@ -1,0 +1,109 @@
+//! `folkmoot plugin …`.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use folkmoot_build::toolchain::Toolchain;
+use folkmoot_plugin::{Kind, Plugin};
+
+use super::{Done, Failure};
+use crate::places::{library, sandbox};
+use crate::screen::columns;
+
+pub(crate) fn list() -> Done {
+    let (library, sandbox) = (library(), sandbox(Arc::new(|_| {})).map_err(Failure::Run)?);
+    let mut plugins = Vec::new();
+    for name in library.names() {
+        match library.load(&sandbox, &name, Kind::Algorithm) {
+            Ok(plugin) => plugins.push((plugin.kind, plugin, library.place(&name))),
+            // One broken file must not hide the others.
+            Err(error) => eprintln!("warning: {error}"),
+        }
+    }
+    plugins.sort_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
+    let mut rows = vec![
+        ["plugin", "kind", "place", "summary"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(plugins.into_iter().map(|(kind, plugin, place)| {
+        vec![
+            plugin.name,
+            kind.to_string(),
+            place,
+            first_line(&plugin.description.summary),
+        ]
+    }));
+    println!("{}", columns(&rows));
+    Ok(())
+}
+
+pub(crate) fn info(reference: &str) -> Done {
+    let sandbox = sandbox(Arc::new(|_| {})).map_err(Failure::Run)?;
+    let plugin = library().load(&sandbox, reference, Kind::Algorithm);
+    let plugin = plugin.map_err(|error| Failure::Usage(error.into()))?;
+    println!("{}", describe(&plugin));
+    Ok(())
+}
+
+fn describe(plugin: &Plugin) -> String {
+    let description = &plugin.description;
+    let mut text = format!(
+        "{} ({})\n{}\n",
+        plugin.name, plugin.kind, description.summary
+    );
+    text.push_str(&format!("\nsha256 {}\n", plugin.digest));
+    for reference in &description.references {
+        text.push_str(&format!("reference {reference}\n"));
+    }
+    let settings = plugin.settings();
+    if settings.is_empty() {
+        text.push_str("\nno settings");
+        return text;
+    }
+    let mut rows = vec![
+        ["setting", "type", "default", "range", "meaning"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    rows.extend(settings.into_iter().map(|setting| {
+        let default = match (setting.default, setting.required) {
+            (Some(value), _) => value.to_string(),
+            (None, true) => "required".into(),
+            (None, false) => "none".into(),
+        };
+        let range = setting.range.unwrap_or_default();
+        vec![
+            setting.name,
+            setting.kind,
+            default,
+            range,
+            setting.help.replace('\n', " "),
+        ]
+    }));
+    text.push_str(&format!("\n{}", columns(&rows)));
+    text
+}
+
+pub(crate) fn build(folder: &Path, out: Option<&Path>) -> Done {
+    let toolchain = Toolchain::find().map_err(Failure::Usage)?;
+    let build = || -> Result<()> {
+        let folder = std::fs::canonicalize(folder)
+            .with_context(|| format!("plugin `{}`", folder.display()))?;
+        let scratch = folder.join("target/plugin");
+        eprintln!("building with {toolchain}");
+        let out = out.unwrap_or(&folder).to_owned();
+        for built in
+            folkmoot_build::build(&toolchain, std::slice::from_ref(&folder), &scratch, &out)?
+        {
+            println!("{}", built.path.display());
+        }
+        Ok(())
+    };
+    build().map_err(Failure::Run)
+}
+
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,36 @@
+//! `folkmoot run`.
+
+use std::path::{Path, PathBuf};
+
+use folkmoot_engine::{Notes, Record, run as run_rounds};
+
+use super::{Done, Failure, resolved};
+use crate::arguments::RunArguments;
+use crate::screen::{Screen, table};
+
+pub(crate) fn run(arguments: &RunArguments) -> Done {
+    let (screen, notes) = (Screen::new(), Notes::default());
+    let setup = resolved(&arguments.experiment, &notes, &screen)?;
+    let folder = match &arguments.out {
+        Some(folder) => folder.clone(),
+        None => free_folder(&setup.experiment.name),
+    };
+    let mut record = Record::create(&folder, &setup).map_err(Failure::Usage)?;
+    screen.line(&format!("run folder: {}", folder.display()));
+    let outcome = run_rounds(&setup, &mut record, &notes, &|event| screen.event(&event))
+        .map_err(Failure::Run)?;
+    screen.line(&format!(
+        "{} rounds in {:.0} s, {:.1} % of it not training",
+        setup.experiment.rounds,
+        outcome.seconds,
+        100.0 * (1.0 - outcome.training_seconds / outcome.seconds)
+    ));
+    println!("{}", table(&outcome.rows, setup.held_out.rows.len()));
+    Ok(())
+}
+
+fn free_folder(name: &str) -> PathBuf {
+    let numbered = (1..).map(|number| Path::new("runs").join(format!("{name}-{number}")));
+    let mut free = numbered.filter(|folder| !folder.exists());
+    free.next().unwrap_or_else(|| PathBuf::from("runs"))
+}

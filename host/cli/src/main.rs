@@ -1,0 +1,40 @@
+//! The `folkmoot` program. Only this crate prints: results on stdout, everything else on stderr.
+
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "the crate that prints"
+)]
+
+mod arguments;
+mod commands;
+mod places;
+mod screen;
+
+mod embedded {
+    include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+}
+
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command, PluginCommand};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Run(arguments) => commands::run::run(&arguments),
+        Command::Check(arguments) => commands::check::check(&arguments),
+        Command::Plugin(PluginCommand::List) => commands::plugin::list(),
+        Command::Plugin(PluginCommand::Info { plugin }) => commands::plugin::info(&plugin),
+        Command::Plugin(PluginCommand::Build { folder, out }) => {
+            commands::plugin::build(&folder, out.as_deref())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            screen::error(failure.error());
+            ExitCode::from(failure.code())
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Where folkmoot keeps things on this machine.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use folkmoot_engine::{Places, Workers};
+use folkmoot_plugin::{Library, Limits, Listener, Sandbox};
+
+use crate::arguments::ExperimentArguments;
+use crate::embedded::EMBEDDED;
+
+/// `FOLKMOOT_CACHE`, else the user's cache folder.
+fn cache() -> Result<PathBuf> {
+    if let Some(folder) = std::env::var_os("FOLKMOOT_CACHE") {
+        return Ok(folder.into());
+    }
+    let folder = dirs::cache_dir().context("no cache folder is known; set FOLKMOOT_CACHE")?;
+    Ok(folder.join("folkmoot"))
+}
+
+/// Plugins by name: `./plugins`, the user's folder, then the embedded ones.
+pub(crate) fn library() -> Library {
+    let mut folders = vec![PathBuf::from("plugins")];
+    folders.extend(dirs::data_dir().map(|folder| folder.join("folkmoot/plugins")));
+    Library::new(folders, EMBEDDED)
+}
+
+pub(crate) fn sandbox(listener: Listener) -> Result<Sandbox> {
+    let compiled = cache()?.join("compiled");
+    Ok(Sandbox::new(Limits::default(), &compiled, listener)?)
+}
+
+pub(crate) fn places(arguments: &ExperimentArguments, listener: Listener) -> Result<Places> {
+    let catalogue = dirs::config_dir().map(|folder| folder.join("folkmoot/catalogue"));
+    let threads = match arguments.threads {
+        Some(threads) => threads,
+        None => std::thread::available_parallelism()
+            .context("counting processors")?
+            .get(),
+    };
+    // candle and gemm size their own work by this pool.
+    Ok(Places {
+        cache: cache()?.join("files"),
+        catalogue: catalogue.filter(|folder| folder.is_dir()),
+        library: library(),
+        sandbox: sandbox(listener)?,
+        workers: Workers::new(threads),
+    })
+}

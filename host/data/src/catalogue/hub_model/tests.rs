@@ -1,0 +1,224 @@
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::thread;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::{Progress, fetch, shards};
+
+const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+const SHARD: &str = "model-00001-of-00001.safetensors";
+const FILES: [(&str, &[u8]); 8] = [
+    ("README.md", b"#"),
+    ("chat_template.jinja", b""),
+    ("config.json", b"{}"),
+    (SHARD, b"0123456789abcdef"),
+    (
+        "model.safetensors.index.json",
+        br#"{"weight_map": {"a": "model-00001-of-00001.safetensors", "b": "model-00001-of-00001.safetensors"}}"#,
+    ),
+    ("pytorch_model.bin", b"pickle"),
+    ("tokenizer.json", b"{\"model\": {}}"),
+    ("tokenizer_config.json", b"{\"eos_token\": \"\"}"),
+];
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// A hub with one model, whose shard is said to have this digest. It breaks off after half of a file's bytes when
+/// asked for all of the shard, and ends when asked for `/end`, returning what else it was asked for.
+struct FakeHub {
+    address: String,
+    thread: thread::JoinHandle<Vec<String>>,
+}
+
+impl FakeHub {
+    fn start(shard_sha256: String) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let thread = thread::spawn(move || {
+            let mut asked = Vec::new();
+            loop {
+                let (stream, _) = listener.accept().unwrap();
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let head: Vec<String> = lines
+                    .map(Result::unwrap)
+                    .take_while(|line| !line.is_empty())
+                    .collect();
+                let range = head.iter().find_map(|line| {
+                    line.to_lowercase()
+                        .strip_prefix("range: bytes=")
+                        .map(str::to_owned)
+                });
+                let request = head[0].trim_end_matches(" HTTP/1.1");
+                if request == "GET /end" {
+                    return asked;
+                }
+                asked.push(format!("{request} {}", range.as_deref().unwrap_or("all")));
+                answer(stream, request, range.as_deref(), &shard_sha256);
+            }
+        });
+        Self { address, thread }
+    }
+
+    fn fetch(
+        &self,
+        revision: &str,
+        cache: &Path,
+        notes: &mut Vec<Progress>,
+    ) -> Result<std::path::PathBuf> {
+        let endpoint = format!("http://{}", self.address);
+        fetch(Some(&endpoint), "o/n", revision, cache, &mut |p| {
+            notes.push(p);
+        })
+    }
+
+    fn end(self) -> Vec<String> {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.write_all(b"GET /end HTTP/1.1\r\n\r\n").unwrap();
+        self.thread.join().unwrap()
+    }
+}
+
+fn answer(mut stream: TcpStream, request: &str, range: Option<&str>, shard_sha256: &str) {
+    let (method, path) = request.split_once(' ').unwrap();
+    let resolved = path.strip_prefix(&format!("/o/n/resolve/{COMMIT}/"));
+    let (status, length, body): (_, usize, Vec<u8>) = if let Some(name) = resolved {
+        let (_, bytes) = FILES.into_iter().find(|(n, _)| *n == name).unwrap();
+        let (from, to) = range.map_or((0, bytes.len()), |range| {
+            let (from, last) = range.split_once('-').unwrap();
+            (from.parse().unwrap(), last.parse::<usize>().unwrap() + 1)
+        });
+        let sent = match (method, name, from) {
+            ("HEAD", ..) => 0..0,
+            (_, SHARD, 0) => 0..to / 2,
+            _ => from..to,
+        };
+        ("206 Partial Content", to - from, bytes[sent].to_vec())
+    } else {
+        let lfs = |name| (name == SHARD).then(|| json!({ "sha256": shard_sha256, "size": 16 }));
+        let listed = FILES.map(
+            |(name, bytes)| json!({ "rfilename": name, "size": bytes.len(), "lfs": lfs(name) }),
+        );
+        let value = match path.strip_prefix("/api/models/o/n/revision/") {
+            Some("refs%2Fpr%2F1") => json!({ "id": "o/n", "sha": COMMIT }),
+            Some(rest) if rest == format!("{COMMIT}?blobs=true") => {
+                json!({ "id": "o/n", "siblings": listed })
+            }
+            _ => Value::Null,
+        };
+        let body = value.to_string().into_bytes();
+        let status = if value.is_null() {
+            "404 Not Found"
+        } else {
+            "200 OK"
+        };
+        (status, body.len(), body)
+    };
+    write!(
+        stream,
+        "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nETag: \"x\"\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    stream.write_all(&body).unwrap();
+}
+
+#[test]
+fn a_model_is_brought_once_without_pickles() {
+    let cache = tempfile::tempdir().unwrap();
+    let hub = FakeHub::start(hex(&Sha256::digest(b"0123456789abcdef")));
+    let mut told = Vec::new();
+    let folder = hub.fetch("refs/pr/1", cache.path(), &mut told).unwrap();
+    assert_eq!(folder, cache.path().join("hub/o--n").join(COMMIT));
+    let mut names: Vec<String> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort_unstable();
+    let mut wanted: Vec<&str> = FILES.map(|(name, _)| name).into();
+    wanted.retain(|name| !["README.md", "pytorch_model.bin"].contains(name));
+    wanted.insert(1, "complete");
+    assert_eq!(names, wanted);
+    for (name, bytes) in FILES.into_iter().filter(|(name, _)| wanted.contains(name)) {
+        assert_eq!(std::fs::read(folder.join(name)).unwrap(), bytes, "{name}");
+    }
+    let last = Progress::Bytes {
+        done: 16,
+        total: 16,
+    };
+    assert_eq!(told.last(), Some(&last));
+
+    // A branch that stands for the same commit is one question, and the commit itself none.
+    hub.fetch("refs/pr/1", cache.path(), &mut told).unwrap();
+    let address = hub.address.clone();
+    let asked = hub.end();
+    assert_eq!(asked[0], "GET /api/models/o/n/revision/refs%2Fpr%2F1 all");
+    assert_eq!(asked.last(), Some(&asked[0]));
+    let of_shard: Vec<&String> = asked
+        .iter()
+        .filter(|request| request.starts_with("GET") && request.contains(SHARD))
+        .collect();
+    assert!(of_shard[0].ends_with(" 0-15") && of_shard[1].ends_with(" 8-15"));
+    assert_eq!(of_shard.len(), 2);
+    let offline = |revision: &str| {
+        let endpoint = format!("http://{address}");
+        fetch(Some(&endpoint), "o/n", revision, cache.path(), &mut |_| {
+            panic!("fetched again")
+        })
+    };
+    assert_eq!(offline(COMMIT).unwrap(), folder);
+    let error = offline("main").unwrap_err().to_string();
+    for part in ["`o/n` at `main`: ", "refused", "\nhint: without a network"] {
+        assert!(error.contains(part), "{error}");
+    }
+
+    // A folder that lost a file is not complete.
+    std::fs::remove_file(folder.join("config.json")).unwrap();
+    assert!(offline(COMMIT).is_err());
+}
+
+#[test]
+fn a_shard_with_a_wrong_digest_leaves_no_complete_folder() {
+    let cache = tempfile::tempdir().unwrap();
+    let hub = FakeHub::start("0".repeat(64));
+    let mut told = Vec::new();
+    let error = hub.fetch(COMMIT, cache.path(), &mut told).unwrap_err();
+    let error = error.to_string();
+    for part in ["`o/n` at `0123", SHARD, "wrong sha256: expected `000"] {
+        assert!(error.contains(part), "{error}");
+    }
+    let folder = cache.path().join("hub/o--n").join(COMMIT);
+    assert!(folder.join("config.json").exists());
+    assert!(!folder.join("complete").exists() && !folder.join(SHARD).exists());
+
+    let error = hub.fetch("nosuch", cache.path(), &mut told).unwrap_err();
+    let error = error.to_string();
+    assert!(
+        error.contains("Revision not found: nosuch in o/n"),
+        "{error}"
+    );
+    hub.end();
+}
+
+#[test]
+fn names_that_lead_elsewhere_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for repo in ["n", "../n", "o/..", "o/n/m", "o/n?x", "/n"] {
+        let error = fetch(None, repo, "main", folder.path(), &mut |_| {}).unwrap_err();
+        let expected = format!("hub model `{repo}`: not `OWNER/NAME`");
+        assert_eq!(error.to_string(), expected);
+    }
+    let index = folder.path().join("index.json");
+    for name in ["../a.safetensors", "b/a.safetensors", "a.bin", ".."] {
+        std::fs::write(&index, json!({ "weight_map": { "t": name } }).to_string()).unwrap();
+        let error = format!("{:#}", shards(&index).unwrap_err());
+        assert!(
+            error.contains("tensor `t`") && error.contains(name),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,138 @@
+//! Text to token ids and back, with what the model's own files say about its special tokens.
+//! It adds no token that the text does not spell.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Error, Result, ensure};
+
+mod gguf;
+mod json;
+
+/// For each token the first byte of the text that it stands for, and the one after the last.
+pub type Offsets = Vec<(usize, usize)>;
+
+/// A model's vocabulary, special tokens and chat template.
+#[derive(Debug)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    special: Special,
+    /// The chat template, compiled when a first text needs it: many experiments never do.
+    pub(crate) chat: OnceLock<minijinja::Environment<'static>>,
+}
+
+/// What the tokenizer's surroundings say, each as the text of a token.
+#[derive(Debug)]
+struct Special {
+    bos: Option<Token>,
+    adds_bos: bool,
+    eos: Token,
+    chat_template: Option<String>,
+}
+
+#[derive(Debug)]
+struct Token {
+    id: u32,
+    text: String,
+}
+
+impl Tokenizer {
+    /// Reads a `tokenizer.json`, and for the special tokens and the chat template the
+    /// `tokenizer_config.json` and `chat_template.jinja` beside it.
+    pub fn from_json(path: &Path) -> Result<Self> {
+        let (inner, special) =
+            json::read(path).with_context(|| format!("tokenizer `{}`", path.display()))?;
+        Self::new(inner, special).with_context(|| format!("tokenizer `{}`", path.display()))
+    }
+
+    /// Rebuilds the tokenizer that a GGUF file describes in its metadata.
+    pub fn from_gguf(path: &Path) -> Result<Self> {
+        let (inner, special) =
+            gguf::read(path).with_context(|| format!("tokenizer of `{}`", path.display()))?;
+        Self::new(inner, special).with_context(|| format!("tokenizer of `{}`", path.display()))
+    }
+
+    fn new(inner: tokenizers::Tokenizer, special: Special) -> Result<Self> {
+        let tokenizer = Self {
+            inner,
+            special,
+            chat: OnceLock::new(),
+        };
+        let Token { id, text } = &tokenizer.special.eos;
+        let ids = tokenizer.encode(text)?;
+        ensure!(
+            ids == [*id],
+            "end-of-text token {id}, `{text}`, is read back as {ids:?}"
+        );
+        Ok(tokenizer)
+    }
+
+    /// The ids of `text`, without a beginning-of-text token.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        Ok(self
+            .inner
+            .encode_fast(text, false)
+            .map_err(Error::from_boxed)?
+            .get_ids()
+            .to_vec())
+    }
+
+    /// The ids of `text`, and for each the range of bytes of `text` that it stands for.
+    ///
+    /// A character of several bytes may be cut into several tokens; each of them then has the range of the
+    /// whole character. Some tokenizers leave spaces before a word out of its range.
+    pub fn encode_with_offsets(&self, text: &str) -> Result<(Vec<u32>, Offsets)> {
+        let encoding = self.inner.encode(text, false).map_err(Error::from_boxed)?;
+        Ok((encoding.get_ids().to_vec(), encoding.get_offsets().to_vec()))
+    }
+
+    /// The text of `ids`, without that of special tokens. Incomplete characters become `U+FFFD`.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.inner.decode(ids, true).map_err(Error::from_boxed)
+    }
+
+    /// The beginning-of-text token, if this model wants one before every text.
+    pub fn bos(&self) -> Option<u32> {
+        self.special
+            .bos
+            .as_ref()
+            .filter(|_| self.special.adds_bos)
+            .map(|token| token.id)
+    }
+
+    /// The text of the beginning-of-text token, whether or not the model wants it before every text.
+    pub fn bos_text(&self) -> Option<&str> {
+        self.special.bos.as_ref().map(|token| token.text.as_str())
+    }
+
+    /// The end-of-text token.
+    pub fn eos(&self) -> u32 {
+        self.special.eos.id
+    }
+
+    /// The text of the end-of-text token.
+    pub fn eos_text(&self) -> &str {
+        &self.special.eos.text
+    }
+
+    /// The source of the model's chat template.
+    pub fn chat_template(&self) -> Option<&str> {
+        self.special.chat_template.as_deref()
+    }
+
+    /// How many tokens there are, the special ones included.
+    pub fn vocabulary_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// Whether the token is one that ordinary text is not made of.
+    pub(crate) fn is_special(&self, id: u32) -> bool {
+        self.inner
+            .get_added_vocabulary()
+            .get_added_tokens_decoder()
+            .contains_key(&id)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,458 @@
+//! The experiment file: one TOML document that, with its seed, determines a run. Nothing is resolved here.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use folkmoot_data::{HeldOut, Mapping, Sample, Template};
+use folkmoot_params::Seed;
+use folkmoot_train::Adapter;
+use serde::{Deserialize, Serialize};
+use toml::de::{DeTable, DeValue};
+
+/// An experiment, in the order of the data's flow.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Experiment {
+    /// Names the run folder.
+    pub name: String,
+    /// Where all randomness comes from.
+    pub seed: Seed,
+    /// Rounds of the federation.
+    pub rounds: u32,
+    pub model: Model,
+    pub adapter: Adapter,
+    pub data: Data,
+    pub partition: Partition,
+    pub training: LocalTraining,
+    pub algorithm: Plugged,
+    pub evaluation: Evaluation,
+    #[serde(default)]
+    pub compare: Compare,
+    #[serde(default)]
+    pub checkpoint: Checkpoint,
+}
+
+/// `[model]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// A name of the catalogue, `hub:OWNER/NAME` or `hub:OWNER/NAME@REVISION`, a `.gguf` file, or a
+    /// folder in Hugging Face's layout. Paths are relative to the experiment's file.
+    pub base: String,
+}
+
+/// `[data]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Data {
+    /// A name of the catalogue, or a file (JSONL, JSON, CSV, TSV) relative to the experiment's file.
+    pub source: String,
+    /// Columns to make: from another by name, or by an expression. `instruction` and `response` must be there in the end.
+    #[serde(default)]
+    pub columns: Mapping,
+    /// A column with a closed set of values, checked in every row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<Labels>,
+    /// How a row becomes text.
+    pub template: Template,
+    /// Tokens after which a row is cut.
+    pub max_length: usize,
+    /// Rows to train on, drawn with the seed; all where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample: Option<Sample>,
+    /// Rows kept from training for evaluation.
+    pub held_out: HeldOut,
+}
+
+/// `[data.labels]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Labels {
+    pub column: String,
+    pub set: Vec<String>,
+}
+
+/// `[partition]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Partition {
+    pub plugin: String,
+    /// Number of clients.
+    pub clients: u32,
+    #[serde(default)]
+    pub settings: toml::Table,
+}
+
+/// `[training]`: what a client does in a round.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LocalTraining {
+    /// Clients that take part in a round.
+    pub cohort: u32,
+    /// Optimizer steps of a client in a round.
+    pub steps: usize,
+    /// Rows of a step.
+    pub batch: usize,
+    /// Learning rate of round 1; it falls by a cosine over the rounds.
+    pub lr: f64,
+    /// Where the cosine would end after the last round.
+    #[serde(default)]
+    pub lr_floor: f64,
+    #[serde(default)]
+    pub weight_decay: f64,
+    #[serde(default = "default_max_grad_norm")]
+    pub max_grad_norm: f64,
+}
+
+fn default_max_grad_norm() -> f64 {
+    1.0
+}
+
+/// A plugin and its settings, which only the plugin understands.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plugged {
+    pub plugin: String,
+    #[serde(default)]
+    pub settings: toml::Table,
+}
+
+/// `[evaluation]`: on the held-out rows, after some rounds and after the last.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evaluation {
+    /// Rounds between evaluations; 0: only after the last.
+    #[serde(default)]
+    pub every: u32,
+    /// Prompts that go through the model at once.
+    #[serde(default = "default_evaluation_batch")]
+    pub batch: usize,
+    pub metrics: Vec<Plugged>,
+}
+
+fn default_evaluation_batch() -> usize {
+    32
+}
+
+/// `[compare]`: what the result is set beside.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Compare {
+    /// The untuned base.
+    #[serde(default)]
+    pub base: bool,
+    /// So many clients, the largest first, each trained alone for as many steps as a client of every
+    /// round has.
+    #[serde(default)]
+    pub alone: u32,
+}
+
+/// `[checkpoint]`
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Checkpoint {
+    /// Rounds between saved adapters; the last round's is saved always.
+    pub every: u32,
+}
+
+impl Default for Checkpoint {
+    fn default() -> Self {
+        Self { every: 5 }
+    }
+}
+
+/// An experiment as read, and the text it came from: errors found later point into it.
+#[derive(Debug)]
+pub struct Document {
+    pub experiment: Experiment,
+    /// The file, for messages.
+    pub path: PathBuf,
+    text: String,
+    overrides: Overrides,
+}
+
+/// What the command line changes in an experiment.
+#[derive(Clone, Default, Debug)]
+pub struct Overrides {
+    /// `key.path=value`, the value as TOML or else as text.
+    pub set: Vec<String>,
+    pub algorithm: Option<String>,
+    pub algorithm_args: Vec<String>,
+    pub partitioner: Option<String>,
+    pub partitioner_args: Vec<String>,
+    pub metrics: Vec<String>,
+    pub metric_args: Vec<String>,
+}
+
+impl Document {
+    /// Reads `path` and applies `overrides`.
+    pub fn read(path: &Path, overrides: &Overrides) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("reading experiment `{}`", path.display()))?;
+        let at = || format!("experiment `{}`", path.display());
+        // Twice, so that what is wrong in the file is shown in the file, whatever is overridden.
+        toml::from_str::<Experiment>(&text)
+            .map_err(|error| explain(&error))
+            .with_context(at)?;
+        let mut table: toml::Table = toml::from_str(&text).with_context(at)?;
+        overrides.apply(&mut table)?;
+        let experiment: Experiment = table.try_into().context("the command line's changes")?;
+        Ok(Self {
+            experiment,
+            path: path.to_owned(),
+            text,
+            overrides: overrides.clone(),
+        })
+    }
+
+    /// `path` as the experiment means it: relative to its file.
+    pub fn relative(&self, path: &str) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new(".")).join(path)
+    }
+
+    /// An error about the value of `key` (dotted), shown with its line or with the argument that set it.
+    pub fn error(&self, key: &str, message: &str) -> anyhow::Error {
+        let (message, hint) = match message.split_once("\n\nhint: ") {
+            Some((message, hint)) => (message, format!("\n\nhint: {hint}")),
+            None => (message, String::new()),
+        };
+        if let Some(argument) = self.overrides.of(key) {
+            return anyhow::anyhow!("{message}\n --> {argument}{hint}");
+        }
+        match locate(&self.text, key) {
+            Some(line) => {
+                let shown = self.text.lines().nth(line - 1).unwrap_or_default();
+                let margin = " ".repeat(line.to_string().len());
+                anyhow::anyhow!(
+                    "{message}\n{margin}--> {}:{line}\n{margin} |\n{line} | {shown}\n{margin} |{hint}",
+                    self.path.display()
+                )
+            }
+            None => anyhow::anyhow!("{message} (`{key}` of `{}`){hint}", self.path.display()),
+        }
+    }
+}
+
+impl Overrides {
+    /// The last argument that changes `key` or something in it.
+    fn of(&self, key: &str) -> Option<String> {
+        let plugged = [
+            (
+                "algorithm",
+                "--algorithm",
+                &self.algorithm,
+                &self.algorithm_args,
+            ),
+            (
+                "partition",
+                "--partitioner",
+                &self.partitioner,
+                &self.partitioner_args,
+            ),
+        ];
+        for (part, flag, plugin, arguments) in plugged {
+            match (key.strip_prefix(part), arguments.last(), plugin) {
+                (Some(".settings"), Some(argument), _) => {
+                    return Some(format!("{flag}-arg {argument}"));
+                }
+                (Some(".settings" | ".plugin"), _, Some(plugin)) => {
+                    return Some(format!("{flag} {plugin}"));
+                }
+                _ => {}
+            }
+        }
+        if key == "evaluation.metrics" {
+            let argument = self
+                .metric_args
+                .last()
+                .map(|argument| format!("--metric-arg {argument}"));
+            let plugin = self
+                .metrics
+                .last()
+                .map(|metric| format!("--metric {metric}"));
+            if let Some(argument) = argument.or(plugin) {
+                return Some(argument);
+            }
+        }
+        let set = self.set.iter().rev().find(|change| {
+            let changed = change.split('=').next().unwrap_or_default().trim();
+            changed == key
+                || changed
+                    .strip_prefix(key)
+                    .is_some_and(|rest| rest.starts_with('.'))
+        });
+        set.map(|change| format!("--set {change}"))
+    }
+
+    fn apply(&self, experiment: &mut toml::Table) -> Result<()> {
+        for change in &self.set {
+            let (key, value) = pair(change, "--set")?;
+            set(experiment, &key, value).with_context(|| format!("--set {change}"))?;
+        }
+        plug(
+            experiment,
+            "algorithm",
+            &self.algorithm,
+            &self.algorithm_args,
+        )?;
+        plug(
+            experiment,
+            "partition",
+            &self.partitioner,
+            &self.partitioner_args,
+        )?;
+        if !self.metrics.is_empty() {
+            let metrics = self.metrics.iter().map(|plugin| {
+                toml::Value::Table(toml::Table::from_iter([(
+                    "plugin".into(),
+                    toml::Value::from(plugin.as_str()),
+                )]))
+            });
+            set(
+                experiment,
+                "evaluation.metrics",
+                toml::Value::Array(metrics.collect()),
+            )?;
+        }
+        for change in &self.metric_args {
+            let (key, value) = pair(change, "--metric-arg")?;
+            let metrics = experiment
+                .get_mut("evaluation")
+                .and_then(|e| e.get_mut("metrics"));
+            let metrics = metrics
+                .and_then(toml::Value::as_array_mut)
+                .context("no metric to set")?;
+            let (name, key) = match key.split_once('.') {
+                Some((name, key)) => (Some(name.to_owned()), key.to_owned()),
+                None => (None, key),
+            };
+            let mut chosen = metrics
+                .iter_mut()
+                .filter_map(toml::Value::as_table_mut)
+                .filter(|metric| {
+                    name.as_deref().is_none_or(|name| {
+                        metric.get("plugin").and_then(toml::Value::as_str) == Some(name)
+                    })
+                });
+            let metric = chosen
+                .next()
+                .with_context(|| format!("--metric-arg {change}: no such metric"))?;
+            ensure!(
+                name.is_some() || chosen.next().is_none(),
+                "--metric-arg {change}: there are several metrics, write METRIC.{change}"
+            );
+            set(metric, &format!("settings.{key}"), value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Another plugin starts without settings; the same one keeps the file's.
+fn plug(
+    experiment: &mut toml::Table,
+    part: &str,
+    plugin: &Option<String>,
+    args: &[String],
+) -> Result<()> {
+    if let Some(plugin) = plugin {
+        let table = experiment.get_mut(part).and_then(toml::Value::as_table_mut);
+        let table = table.with_context(|| format!("the experiment has no [{part}]"))?;
+        let before = table.insert("plugin".into(), toml::Value::from(plugin.as_str()));
+        if before.as_ref().and_then(toml::Value::as_str) != Some(plugin) {
+            table.remove("settings");
+        }
+    }
+    for change in args {
+        let (key, value) = pair(change, "a plugin's argument")?;
+        set(experiment, &format!("{part}.settings.{key}"), value)?;
+    }
+    Ok(())
+}
+
+/// `key=value`; the value is TOML where it parses as that, else text.
+fn pair(change: &str, flag: &str) -> Result<(String, toml::Value)> {
+    let (key, value) = change
+        .split_once('=')
+        .with_context(|| format!("{flag}: `{change}` is not KEY=VALUE"))?;
+    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"));
+    let parsed = parsed.ok().and_then(|mut table| table.remove("value"));
+    Ok((
+        key.trim().to_owned(),
+        parsed.unwrap_or_else(|| toml::Value::from(value)),
+    ))
+}
+
+fn set(table: &mut toml::Table, key: &str, value: toml::Value) -> Result<()> {
+    let (path, last) = key
+        .rsplit_once('.')
+        .map_or(("", key), |(path, last)| (path, last));
+    let mut place = table;
+    for part in path.split('.').filter(|part| !part.is_empty()) {
+        let inner = place
+            .entry(part)
+            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        let Some(inner) = inner.as_table_mut() else {
+            bail!("`{part}` of `{key}` is no table");
+        };
+        place = inner;
+    }
+    place.insert(last.to_owned(), value);
+    Ok(())
+}
+
+/// toml's message, with the nearest known key where one was misspelt.
+fn explain(error: &toml::de::Error) -> anyhow::Error {
+    let shown = error.to_string();
+    let shown = shown.trim_end();
+    let message = error.message();
+    let nearest = message.strip_prefix("unknown field `").and_then(|rest| {
+        let (field, known) = rest.split_once('`')?;
+        let known = known.split('`').skip(1).step_by(2);
+        let scored = known.map(|known| (strsim::jaro_winkler(field, known), known));
+        scored
+            .max_by(|a, b| a.0.total_cmp(&b.0))
+            .filter(|(score, _)| *score > 0.75)
+    });
+    match nearest {
+        Some((_, nearest)) => anyhow::anyhow!("{shown}\n\nhint: did you mean `{nearest}`?"),
+        None => anyhow::anyhow!("{shown}"),
+    }
+}
+
+/// The line, from 1, on which the value of a dotted key starts.
+fn locate(text: &str, key: &str) -> Option<usize> {
+    let root = DeTable::parse(text).ok()?;
+    let mut table = root.get_ref();
+    let mut offset = None;
+    for part in key.split('.') {
+        let (_, value) = table
+            .iter()
+            .find(|(name, _)| name.get_ref().as_ref() == part)?;
+        offset = Some(value.span().start);
+        match value.get_ref() {
+            DeValue::Table(inner) => table = inner,
+            _ => break,
+        }
+    }
+    Some(text[..offset?].matches('\n').count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_found_on_its_line() {
+        let text = "name = \"x\"\n[training]\nsteps = 3\ncohort = 9\n";
+        assert_eq!(locate(text, "training.cohort"), Some(4));
+        assert_eq!(locate(text, "training.batch"), None);
+    }
+
+    #[test]
+    fn a_change_is_toml_or_else_text() {
+        let value = |change| pair(change, "--set").unwrap().1;
+        assert_eq!(value("a=0.5"), toml::Value::Float(0.5));
+        assert_eq!(value("a=[1, 2]").as_array().map(Vec::len), Some(2));
+        assert_eq!(value("a=text"), toml::Value::from("text"));
+    }
+}

@@ -1,0 +1,427 @@
+//! The rounds of a run: sample, train, aggregate, evaluate, record.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use folkmoot_data::Progress;
+use folkmoot_federation::{Federation, InProcess};
+use folkmoot_params::Params;
+use folkmoot_plugin::{Client, Listener, Message, Note, Round, State, Update};
+use folkmoot_train::{Base, Objective, Training, cosine, train};
+use rand::seq::index::sample;
+
+use crate::clients::{Worksite, batch_seed, shard};
+use crate::evaluate::{Evaluator, Scores};
+use crate::record::{ClientLine, Record, RoundLine, Row, Seconds};
+use crate::resolve::Setup;
+
+/// What a run tells whoever watches it.
+#[derive(Debug)]
+pub enum Event {
+    /// Something began, or is worth saying.
+    Note(String),
+    /// A file is on its way.
+    Fetch(Progress),
+    /// A round began.
+    Round {
+        number: u32,
+        total: u32,
+        clients: usize,
+    },
+    /// A client of the round has trained.
+    Trained {
+        client: u32,
+        loss: f64,
+        seconds: f64,
+    },
+    /// The round is over.
+    Closed {
+        number: u32,
+        loss: f64,
+        seconds: f64,
+        training: f64,
+    },
+    /// A model was evaluated.
+    Scored(Row),
+}
+
+/// What plugins say during a run, until the run takes it.
+#[derive(Clone, Default)]
+pub struct Notes(Arc<Mutex<Vec<Note>>>);
+
+impl Notes {
+    /// For the sandbox.
+    pub fn listener(&self) -> Listener {
+        let notes = self.0.clone();
+        Arc::new(move |note| {
+            if let Ok(mut notes) = notes.lock() {
+                notes.push(note);
+            }
+        })
+    }
+
+    fn take(&self) -> Vec<Note> {
+        self.0
+            .lock()
+            .map(|mut notes| std::mem::take(&mut *notes))
+            .unwrap_or_default()
+    }
+}
+
+/// What came of a run.
+pub struct Outcome {
+    /// Base, clients alone, federation: those that the experiment asks for.
+    pub rows: Vec<Row>,
+    pub global: Params,
+    /// Wall seconds of all rounds, and of the training in them.
+    pub seconds: f64,
+    pub training_seconds: f64,
+}
+
+/// Runs `setup` into `record`.
+pub fn run(
+    setup: &Setup,
+    record: &mut Record,
+    notes: &Notes,
+    on: &(dyn Fn(Event) + Sync),
+) -> Result<Outcome> {
+    on(Event::Note(format!(
+        "reading the model `{}`",
+        setup.experiment.model.base
+    )));
+    let base = Arc::new(Base::read(&setup.base_path)?);
+    let evaluator = Evaluator::new(setup)?;
+    let exchange = InProcess::new(&record.folder().join("exchange"), Duration::from_secs(3600))?;
+    let mut run = Run {
+        setup,
+        on,
+        evaluator,
+        site: Worksite {
+            setup,
+            base: &base,
+            federation: &exchange,
+            states: Mutex::default(),
+        },
+        clients: clients(setup),
+        last: vec![None; setup.shards.len()],
+    };
+    let mut rows = Vec::new();
+    if setup.experiment.compare.base {
+        rows.push(run.scored("base", None)?);
+    }
+    let mut state = State::default();
+    let mut global = setup.initial.clone();
+    setup.algorithm.start(&global, &mut state)?;
+    let (mut seconds, mut training_seconds) = (0.0, 0.0);
+    for number in 1..=setup.experiment.rounds {
+        let started = Instant::now();
+        let round = setup.round(number);
+        exchange.advance(number - 1, number)?;
+        let cohort = run.sample(round, &mut state)?;
+        let (updates, train_seconds) = run.train(round, &cohort, &global, &mut state)?;
+        let next = setup
+            .algorithm
+            .aggregate(round, &global, &updates, &mut state)?;
+        let step_norm = next.sub(&global)?.norm();
+        global = next;
+        let mut spent = Seconds {
+            train: train_seconds,
+            ..Seconds::default()
+        };
+        let scores = run.evaluate_between(number, &global, &mut spent)?;
+        if number % setup.experiment.checkpoint.every == 0 || number == setup.experiment.rounds {
+            record.adapter(setup, &format!("round-{number:04}"), &global)?;
+            record.state(number, &state, &run.states()?)?;
+        }
+        spent.total = started.elapsed().as_secs_f64();
+        seconds += spent.total - spent.evaluate;
+        training_seconds += spent.train;
+        let loss = mean_loss(&updates);
+        let reports = record.notes(notes.take())?;
+        record.round(
+            &RoundLine {
+                round: number,
+                cohort,
+                lr: setup.training(number).lr,
+                loss,
+                step_norm,
+                seconds: spent,
+                scores,
+                reports,
+            },
+            &updates
+                .iter()
+                .map(|update| client_line(number, update))
+                .collect::<Vec<_>>(),
+        )?;
+        let (total, training) = (spent.total, spent.train);
+        on(Event::Closed {
+            number,
+            loss,
+            seconds: total,
+            training,
+        });
+    }
+    record.adapter(setup, "final", &global)?;
+    rows.extend(run.alone()?);
+    rows.push(run.scored(&setup.algorithm.plugin().name, Some(&global))?);
+    record.notes(notes.take())?;
+    record.scores(&rows)?;
+    Ok(Outcome {
+        rows,
+        global,
+        seconds,
+        training_seconds,
+    })
+}
+
+struct Run<'a> {
+    setup: &'a Setup,
+    on: &'a (dyn Fn(Event) + Sync),
+    evaluator: Evaluator<'a>,
+    site: Worksite<'a>,
+    clients: Vec<Client>,
+    /// The round in which each client last took part.
+    last: Vec<Option<u32>>,
+}
+
+impl Run<'_> {
+    /// The cohort in ascending client id: the algorithm's choice, or a seeded uniform one.
+    fn sample(&self, round: Round, state: &mut State) -> Result<Vec<u32>> {
+        let (count, clients) = (self.setup.experiment.training.cohort, self.clients.len());
+        let chosen = self
+            .setup
+            .algorithm
+            .sample(round, &self.clients, count, state)?;
+        let mut cohort = match chosen {
+            Some(cohort) => cohort,
+            None => {
+                let mut rng = self
+                    .setup
+                    .experiment
+                    .seed
+                    .derive("cohort", u64::from(round.number))
+                    .rng();
+                let drawn = sample(&mut rng, clients, count as usize);
+                drawn.iter().map(|client| client as u32).collect()
+            }
+        };
+        cohort.sort_unstable();
+        let algorithm = &self.setup.algorithm.plugin().name;
+        ensure!(
+            !cohort.is_empty(),
+            "round {}: `{algorithm}` chose no client",
+            round.number
+        );
+        if let Some(pair) = cohort.windows(2).find(|pair| pair[0] == pair[1]) {
+            bail!(
+                "round {}: `{algorithm}` chose client {} twice",
+                round.number,
+                pair[0]
+            );
+        }
+        if let Some(client) = cohort.iter().find(|client| **client as usize >= clients) {
+            bail!(
+                "round {}: `{algorithm}` chose client {client} of {clients}",
+                round.number
+            );
+        }
+        Ok(cohort)
+    }
+
+    /// Trains the cohort; gives the updates, and the wall seconds of the training.
+    fn train(
+        &mut self,
+        round: Round,
+        cohort: &[u32],
+        global: &Params,
+        state: &mut State,
+    ) -> Result<(Vec<Arc<Update>>, f64)> {
+        let (number, total) = (round.number, round.total);
+        (self.on)(Event::Round {
+            number,
+            total,
+            clients: cohort.len(),
+        });
+        let messages = cohort.iter().map(|client| {
+            let client = &self.clients[*client as usize];
+            Ok(self.setup.algorithm.configure(round, client, state)?)
+        });
+        let messages = messages.collect::<Result<Vec<Message>>>()?;
+        self.site.publish(round, cohort, global, &messages)?;
+        let training = self.setup.training(round.number);
+        let started = Instant::now();
+        self.setup.workers.map(cohort.len(), |_| {
+            let lease = self
+                .site
+                .federation
+                .take()?
+                .context("a task for every client of the cohort")?;
+            let answer = self.site.work(&lease, round, &training)?;
+            let (client, loss, seconds) = (
+                answer.client,
+                answer.figures["loss"],
+                answer.figures["seconds"],
+            );
+            self.site.federation.submit(answer)?;
+            (self.on)(Event::Trained {
+                client,
+                loss,
+                seconds,
+            });
+            Ok(())
+        })?;
+        let seconds = started.elapsed().as_secs_f64();
+        let updates = self.site.updates(round, global, &self.clients)?;
+        ensure!(
+            updates.len() == cohort.len(),
+            "round {}: {} answers for {} clients",
+            round.number,
+            updates.len(),
+            cohort.len()
+        );
+        for update in &updates {
+            self.last[update.client.id as usize] = Some(round.number);
+            self.clients[update.client.id as usize].figures = update.client.figures.clone();
+        }
+        for (client, last) in self.clients.iter_mut().zip(&self.last) {
+            client.idle = last.map(|last| round.number - last);
+        }
+        Ok((updates, seconds))
+    }
+
+    /// Scores after this round, if it is one of those; the last round is scored by the final table.
+    fn evaluate_between(
+        &self,
+        number: u32,
+        global: &Params,
+        spent: &mut Seconds,
+    ) -> Result<BTreeMap<String, f64>> {
+        let every = self.setup.experiment.evaluation.every;
+        if every == 0 || number % every != 0 || number == self.setup.experiment.rounds {
+            return Ok(BTreeMap::new());
+        }
+        let started = Instant::now();
+        let row = self.scored(&format!("round {number}"), Some(global))?;
+        spent.evaluate = started.elapsed().as_secs_f64();
+        Ok(row
+            .scores
+            .into_iter()
+            .map(|score| (score.name, score.value))
+            .collect())
+    }
+
+    /// The largest clients, each trained alone from the same start for the same number of steps.
+    fn alone(&self) -> Result<Vec<Row>> {
+        let setup = self.setup;
+        let mut order: Vec<u32> = (0..setup.shards.len() as u32).collect();
+        order.sort_by_key(|client| std::cmp::Reverse(setup.shards[*client as usize].len()));
+        order.truncate(setup.experiment.compare.alone as usize);
+        if order.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<String> = order.iter().map(u32::to_string).collect();
+        (self.on)(Event::Note(format!(
+            "training alone, for comparison: client {}",
+            names.join(", client ")
+        )));
+        let trained = setup.workers.map(order.len(), |index| {
+            let client = order[index];
+            let examples = shard(setup, client);
+            let mut params = setup.initial.clone();
+            for number in 1..=setup.experiment.rounds {
+                let seed = batch_seed(setup.experiment.seed, number, client);
+                let (adapter, training) = (&setup.experiment.adapter, setup.training(number));
+                let plain = Objective::default();
+                let trained = train(
+                    self.site.base,
+                    adapter,
+                    &params,
+                    &examples,
+                    &training,
+                    &plain,
+                    seed,
+                );
+                params = trained
+                    .with_context(|| format!("client {client} alone, round {number}"))?
+                    .params;
+            }
+            Ok(params)
+        })?;
+        let rows = order.iter().zip(&trained);
+        rows.map(|(client, params)| self.scored(&format!("client {client} alone"), Some(params)))
+            .collect()
+    }
+
+    fn scored(&self, name: &str, params: Option<&Params>) -> Result<Row> {
+        (self.on)(Event::Note(format!("evaluating {name}")));
+        let adapter = params.map(|params| (&self.setup.experiment.adapter, params));
+        let scores: Scores = self.evaluator.scores(self.site.base, adapter)?;
+        let row = Row {
+            name: name.to_owned(),
+            scores,
+        };
+        (self.on)(Event::Scored(row.clone()));
+        Ok(row)
+    }
+
+    fn states(&self) -> Result<BTreeMap<u32, State>> {
+        let states = self.site.states.lock();
+        Ok(states
+            .map_err(|_| anyhow::anyhow!("a client's thread panicked"))?
+            .clone())
+    }
+}
+
+impl Setup {
+    /// What plugins are told of round `number`.
+    fn round(&self, number: u32) -> Round {
+        Round {
+            number,
+            total: self.experiment.rounds,
+            seed: self.experiment.seed.derive("plugins", 0),
+        }
+    }
+
+    /// How clients train in round `number`.
+    fn training(&self, number: u32) -> Training {
+        let local = &self.experiment.training;
+        Training {
+            steps: local.steps,
+            batch: local.batch,
+            lr: cosine(local.lr, local.lr_floor, number, self.experiment.rounds),
+            weight_decay: local.weight_decay,
+            max_grad_norm: local.max_grad_norm,
+        }
+    }
+}
+
+fn clients(setup: &Setup) -> Vec<Client> {
+    let shards = setup.shards.iter().enumerate();
+    let client = |(id, shard): (usize, &Vec<u32>)| Client {
+        id: id as u32,
+        examples: shard.len() as u64,
+        ..Client::default()
+    };
+    shards.map(client).collect()
+}
+
+fn client_line(round: u32, update: &Update) -> ClientLine<'_> {
+    ClientLine {
+        round,
+        client: update.client.id,
+        examples: update.client.examples,
+        figures: &update.client.figures,
+    }
+}
+
+fn mean_loss(updates: &[Arc<Update>]) -> f64 {
+    let weight = |update: &Arc<Update>| update.client.examples as f64;
+    let sum: f64 = updates
+        .iter()
+        .map(|update| weight(update) * update.client.figures["loss"])
+        .sum();
+    sum / updates.iter().map(weight).sum::<f64>()
+}

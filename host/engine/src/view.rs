@@ -1,0 +1,45 @@
+//! A data set as a partitioner sees it.
+
+use folkmoot_data::Dataset;
+use folkmoot_plugin::View;
+
+/// The training rows, with the length of each in tokens.
+pub(crate) struct Rows {
+    pub(crate) dataset: Dataset,
+    pub(crate) lengths: Vec<u32>,
+}
+
+impl View for Rows {
+    fn examples(&self) -> u32 {
+        self.dataset.rows.len() as u32
+    }
+
+    fn columns(&self) -> Vec<String> {
+        let first = self.dataset.rows.first();
+        first
+            .map(|row| row.fields.keys().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    fn categories(&self, column: &str) -> Result<(Vec<u32>, Vec<String>), String> {
+        self.dataset
+            .categories(column)
+            .map_err(|error| format!("{error:#}"))
+    }
+
+    fn numbers(&self, column: &str) -> Result<Vec<f64>, String> {
+        self.dataset
+            .numbers(column)
+            .map_err(|error| format!("{error:#}"))
+    }
+
+    fn lengths(&self) -> Result<Vec<u32>, String> {
+        Ok(self.lengths.clone())
+    }
+
+    fn text(&self, example: u32) -> Option<String> {
+        let row = self.dataset.rows.get(example as usize)?;
+        let (instruction, response) = (row.text("instruction").ok()?, row.text("response").ok()?);
+        Some(format!("{instruction}\n{response}"))
+    }
+}

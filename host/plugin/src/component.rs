@@ -1,0 +1,212 @@
+//! A plugin that was read, checked and compiled: what kind it is and what it says of itself.
+
+use std::fmt;
+
+use folkmoot_params::Seed;
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+use wasmtime::component::InstancePre;
+
+use crate::bindings::CONTRACT;
+use crate::bindings::exports::folkmoot::plugin::{algorithm, metric, partitioner};
+use crate::call::called;
+use crate::host::Host;
+use crate::sandbox::{CompileError, Sandbox};
+use crate::settings::{Setting, settings};
+use crate::{Failure, PluginError};
+
+/// The plugin kinds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Kind {
+    Algorithm,
+    Partitioner,
+    Metric,
+}
+
+impl Kind {
+    /// All kinds, in the order in which a run uses them.
+    pub const ALL: [Kind; 3] = [Kind::Partitioner, Kind::Algorithm, Kind::Metric];
+}
+
+/// `{}` is the bare noun, `{:#}` has its article.
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (article, noun) = match self {
+            Self::Algorithm => ("an ", "algorithm"),
+            Self::Partitioner => ("a ", "partitioner"),
+            Self::Metric => ("a ", "metric"),
+        };
+        write!(f, "{}{noun}", if f.alternate() { article } else { "" })
+    }
+}
+
+/// What a plugin says of itself.
+#[derive(Clone, Deserialize, Debug)]
+pub struct Description {
+    pub summary: String,
+    #[serde(default)]
+    pub references: Vec<String>,
+    #[serde(default)]
+    pub traits: serde_json::Map<String, serde_json::Value>,
+    /// JSON Schema of the settings.
+    pub settings: serde_json::Value,
+}
+
+/// A plugin, ready to be called.
+pub struct Plugin {
+    pub name: String,
+    /// SHA-256 of the component, in hexadecimal.
+    pub digest: String,
+    pub kind: Kind,
+    pub description: Description,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) pre: InstancePre<Host>,
+    pub(crate) indices: Indices,
+}
+
+#[derive(Clone)]
+pub(crate) enum Indices {
+    Algorithm(algorithm::GuestIndices),
+    Partitioner(partitioner::GuestIndices),
+    Metric(metric::GuestIndices),
+}
+
+impl Plugin {
+    /// Reads `bytes` as a plugin called `name`: everything that can be wrong without a call is found here.
+    pub fn load(sandbox: &Sandbox, name: &str, bytes: &[u8]) -> Result<Self, PluginError> {
+        let plugin = || name.to_owned();
+        let digest: String = Sha256::digest(bytes)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let component = sandbox
+            .compile(&digest, bytes)
+            .map_err(|error| match error {
+                CompileError::Component(cause) => PluginError::NotAComponent {
+                    plugin: plugin(),
+                    cause,
+                },
+                CompileError::Cache(error) => error,
+            })?;
+        let ty = component.component_type();
+        let imports = ty.imports(&sandbox.engine).map(|(name, _)| name.to_owned());
+        for import in imports {
+            if !import.starts_with("folkmoot:plugin/") {
+                return Err(PluginError::UnknownImport {
+                    plugin: plugin(),
+                    import,
+                });
+            }
+            check_version(name, &import)?;
+        }
+        let mut found = None;
+        for (export, _) in ty.exports(&sandbox.engine) {
+            if let Some(kind) = kind_of(export) {
+                check_version(name, export)?;
+                found = Some(kind);
+            }
+        }
+        let kind = found.ok_or(PluginError::WrongKind {
+            plugin: plugin(),
+            expected: Kind::Algorithm,
+            found: None,
+        })?;
+        // The versions agree, so what does not link here is newer than this host within its version.
+        let newer = |error: wasmtime::Error| PluginError::ContractVersion {
+            plugin: plugin(),
+            interface: format!("a later folkmoot:plugin@0.1 ({error:#})"),
+            host: CONTRACT,
+        };
+        let pre = sandbox.linker.instantiate_pre(&component).map_err(newer)?;
+        let indices = match kind {
+            Kind::Algorithm => algorithm::GuestIndices::new(&pre).map(Indices::Algorithm),
+            Kind::Partitioner => partitioner::GuestIndices::new(&pre).map(Indices::Partitioner),
+            Kind::Metric => metric::GuestIndices::new(&pre).map(Indices::Metric),
+        };
+        let mut loaded = Self {
+            name: plugin(),
+            digest,
+            kind,
+            description: Description {
+                summary: String::new(),
+                references: Vec::new(),
+                traits: serde_json::Map::new(),
+                settings: serde_json::Value::Null,
+            },
+            sandbox: sandbox.clone(),
+            pre,
+            indices: indices.map_err(newer)?,
+        };
+        loaded.description = loaded.describe()?;
+        Ok(loaded)
+    }
+
+    /// The settings as its schema documents them.
+    pub fn settings(&self) -> Vec<Setting> {
+        settings(&self.description.settings)
+    }
+
+    /// Refuses a plugin of another kind.
+    pub(crate) fn expect(self, expected: Kind) -> Result<Self, PluginError> {
+        match self.kind == expected {
+            true => Ok(self),
+            false => Err(PluginError::WrongKind {
+                plugin: self.name,
+                expected,
+                found: Some(self.kind),
+            }),
+        }
+    }
+
+    fn describe(&self) -> Result<Description, PluginError> {
+        let text = called(self, "describe", Seed(0), |store, instance| {
+            match &self.indices {
+                Indices::Algorithm(i) => i.load(&mut *store, instance)?.call_describe(store),
+                Indices::Partitioner(i) => i.load(&mut *store, instance)?.call_describe(store),
+                Indices::Metric(i) => i.load(&mut *store, instance)?.call_describe(store),
+            }
+        })?
+        .answer;
+        serde_json::from_str(&text).map_err(|error| PluginError::BadDescription {
+            plugin: self.name.clone(),
+            cause: error.to_string(),
+        })
+    }
+
+    /// The error of a call whose answer makes no sense.
+    pub(crate) fn bad_output(&self, call: &'static str, cause: String) -> PluginError {
+        self.failed(call, Failure::BadOutput { cause })
+    }
+
+    pub(crate) fn failed(&self, call: &'static str, failure: Failure) -> PluginError {
+        PluginError::Call {
+            plugin: self.name.clone(),
+            call,
+            failure,
+        }
+    }
+}
+
+fn kind_of(export: &str) -> Option<Kind> {
+    let interface = export.strip_prefix("folkmoot:plugin/")?;
+    match interface.split('@').next()? {
+        "algorithm" => Some(Kind::Algorithm),
+        "partitioner" => Some(Kind::Partitioner),
+        "metric" => Some(Kind::Metric),
+        _ => None,
+    }
+}
+
+/// Versions agree up to the first number that is not 0: 0.1.7 is 0.1.0's like, 0.2.0 is not.
+fn check_version(plugin: &str, interface: &str) -> Result<(), PluginError> {
+    let version = interface.split('@').nth(1).unwrap_or("none");
+    let minor = |version: &str| version.rsplit_once('.').map(|(minor, _)| minor.to_owned());
+    match minor(version) == minor(CONTRACT) {
+        true => Ok(()),
+        false => Err(PluginError::ContractVersion {
+            plugin: plugin.to_owned(),
+            interface: interface.to_owned(),
+            host: CONTRACT,
+        }),
+    }
+}

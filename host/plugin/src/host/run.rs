@@ -1,0 +1,388 @@
+//! `run`: rounds, clients, messages, state, updates and what is asked of local training.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use folkmoot_params::{Params, Seed};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+use wasmtime::Result;
+use wasmtime::component::Resource;
+
+use super::{Host, refuse};
+use crate::bindings::folkmoot::plugin::run;
+use crate::sandbox::Said;
+
+/// A round, as the host tells it to a plugin.
+#[derive(Clone, Copy, Debug)]
+pub struct Round {
+    /// From 1.
+    pub number: u32,
+    pub total: u32,
+    /// What the plugin's randomness in this round comes from.
+    pub seed: Seed,
+}
+
+/// A round with its stream of random numbers.
+pub struct Drawing {
+    round: Round,
+    rng: ChaCha8Rng,
+}
+
+impl Drawing {
+    pub(crate) fn new(round: Round, seed: Seed) -> Self {
+        Self {
+            round,
+            rng: seed.rng(),
+        }
+    }
+}
+
+/// A client as the server knows it.
+#[derive(Clone, Default, Debug)]
+pub struct Client {
+    pub id: u32,
+    pub examples: u64,
+    /// Rounds since it last took part; none if it never did.
+    pub idle: Option<u32>,
+    /// What it last reported.
+    pub figures: BTreeMap<String, f64>,
+}
+
+/// Tensors, scalars and bytes beside the parameters.
+#[derive(Clone, Default, Debug)]
+pub struct Message {
+    pub params: BTreeMap<String, Params>,
+    pub scalars: BTreeMap<String, f64>,
+    pub bytes: BTreeMap<String, Vec<u8>>,
+}
+
+/// What an algorithm keeps between rounds: the server has one, each client its own.
+#[derive(Clone, Default, Debug)]
+pub struct State {
+    pub params: BTreeMap<String, Params>,
+    pub bytes: BTreeMap<String, Vec<u8>>,
+}
+
+/// What a client returns.
+#[derive(Clone, Debug)]
+pub struct Update {
+    pub client: Client,
+    pub steps: u32,
+    pub lr: f64,
+    pub staleness: u32,
+    /// Local minus global parameters.
+    pub delta: Params,
+    pub message: Message,
+}
+
+/// One update, shared with the cohort it is of.
+pub struct Answered(Arc<Update>);
+
+/// The updates of a round in ascending client id.
+pub struct Cohort(pub(crate) Vec<Arc<Update>>);
+
+/// What the host adds to plain local training.
+#[derive(Clone, Debug)]
+pub struct Objective {
+    /// Σ μ/2 · |w - reference|².
+    pub proximal: Vec<(f64, Params)>,
+    /// Σ ⟨gradient, w⟩.
+    pub linear: Vec<Params>,
+    /// After every optimizer step: w ← w - lr · direction.
+    pub correct: Vec<Params>,
+    /// Globs of tensors that do not train.
+    pub freeze: Vec<String>,
+    /// Factor of the round's learning rate.
+    pub lr_factor: f64,
+}
+
+impl Default for Objective {
+    fn default() -> Self {
+        Self {
+            proximal: Vec::new(),
+            linear: Vec::new(),
+            correct: Vec::new(),
+            freeze: Vec::new(),
+            lr_factor: 1.0,
+        }
+    }
+}
+
+/// A finished local training.
+#[derive(Clone, Debug)]
+pub struct Training {
+    pub steps: u32,
+    pub lr: f64,
+    pub figures: BTreeMap<String, f64>,
+    pub before: Params,
+    pub after: Params,
+}
+
+impl run::HostRound for Host {
+    fn number(&mut self, this: Resource<Drawing>) -> Result<u32> {
+        Ok(self.table.get(&this)?.round.number)
+    }
+
+    fn total(&mut self, this: Resource<Drawing>) -> Result<u32> {
+        Ok(self.table.get(&this)?.round.total)
+    }
+
+    fn random(&mut self, this: Resource<Drawing>) -> Result<u64> {
+        Ok(self.table.get_mut(&this)?.rng.next_u64())
+    }
+
+    fn drop(&mut self, this: Resource<Drawing>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl run::HostClient for Host {
+    fn id(&mut self, this: Resource<Client>) -> Result<u32> {
+        Ok(self.table.get(&this)?.id)
+    }
+
+    fn examples(&mut self, this: Resource<Client>) -> Result<u64> {
+        Ok(self.table.get(&this)?.examples)
+    }
+
+    fn idle(&mut self, this: Resource<Client>) -> Result<Option<u32>> {
+        Ok(self.table.get(&this)?.idle)
+    }
+
+    fn figure(&mut self, this: Resource<Client>, name: String) -> Result<Option<f64>> {
+        Ok(self.table.get(&this)?.figures.get(&name).copied())
+    }
+
+    fn drop(&mut self, this: Resource<Client>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl run::HostMessage for Host {
+    fn new(&mut self) -> Result<Resource<Message>> {
+        Ok(self.table.push(Message::default())?)
+    }
+
+    fn put_params(
+        &mut self,
+        this: Resource<Message>,
+        name: String,
+        value: Resource<Params>,
+    ) -> Result<()> {
+        let value = self.table.get(&value)?.clone();
+        self.table.get_mut(&this)?.params.insert(name, value);
+        Ok(())
+    }
+
+    fn put_scalar(&mut self, this: Resource<Message>, name: String, value: f64) -> Result<()> {
+        self.table.get_mut(&this)?.scalars.insert(name, value);
+        Ok(())
+    }
+
+    fn put_bytes(&mut self, this: Resource<Message>, name: String, value: Vec<u8>) -> Result<()> {
+        self.table.get_mut(&this)?.bytes.insert(name, value);
+        Ok(())
+    }
+
+    fn params(
+        &mut self,
+        this: Resource<Message>,
+        name: String,
+    ) -> Result<Option<Resource<Params>>> {
+        let found = self.table.get(&this)?.params.get(&name).cloned();
+        found.map(|params| self.give(params)).transpose()
+    }
+
+    fn scalar(&mut self, this: Resource<Message>, name: String) -> Result<Option<f64>> {
+        Ok(self.table.get(&this)?.scalars.get(&name).copied())
+    }
+
+    fn bytes(&mut self, this: Resource<Message>, name: String) -> Result<Option<Vec<u8>>> {
+        Ok(self.table.get(&this)?.bytes.get(&name).cloned())
+    }
+
+    fn drop(&mut self, this: Resource<Message>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl run::HostState for Host {
+    fn put_params(
+        &mut self,
+        this: Resource<State>,
+        name: String,
+        value: Resource<Params>,
+    ) -> Result<()> {
+        let value = self.table.get(&value)?.clone();
+        self.table.get_mut(&this)?.params.insert(name, value);
+        Ok(())
+    }
+
+    fn put_bytes(&mut self, this: Resource<State>, name: String, value: Vec<u8>) -> Result<()> {
+        self.table.get_mut(&this)?.bytes.insert(name, value);
+        Ok(())
+    }
+
+    fn params(&mut self, this: Resource<State>, name: String) -> Result<Option<Resource<Params>>> {
+        let found = self.table.get(&this)?.params.get(&name).cloned();
+        found.map(|params| self.give(params)).transpose()
+    }
+
+    fn bytes(&mut self, this: Resource<State>, name: String) -> Result<Option<Vec<u8>>> {
+        Ok(self.table.get(&this)?.bytes.get(&name).cloned())
+    }
+
+    fn drop(&mut self, this: Resource<State>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl run::HostUpdate for Host {
+    fn client(&mut self, this: Resource<Answered>) -> Result<Resource<Client>> {
+        let client = self.table.get(&this)?.0.client.clone();
+        Ok(self.table.push(client)?)
+    }
+
+    fn examples(&mut self, this: Resource<Answered>) -> Result<u64> {
+        Ok(self.table.get(&this)?.0.client.examples)
+    }
+
+    fn steps(&mut self, this: Resource<Answered>) -> Result<u32> {
+        Ok(self.table.get(&this)?.0.steps)
+    }
+
+    fn lr(&mut self, this: Resource<Answered>) -> Result<f64> {
+        Ok(self.table.get(&this)?.0.lr)
+    }
+
+    fn staleness(&mut self, this: Resource<Answered>) -> Result<u32> {
+        Ok(self.table.get(&this)?.0.staleness)
+    }
+
+    fn figure(&mut self, this: Resource<Answered>, name: String) -> Result<Option<f64>> {
+        Ok(self.table.get(&this)?.0.client.figures.get(&name).copied())
+    }
+
+    fn delta(&mut self, this: Resource<Answered>) -> Result<Resource<Params>> {
+        let delta = self.table.get(&this)?.0.delta.clone();
+        self.give(delta)
+    }
+
+    fn message(&mut self, this: Resource<Answered>) -> Result<Resource<Message>> {
+        let message = self.table.get(&this)?.0.message.clone();
+        Ok(self.table.push(message)?)
+    }
+
+    fn drop(&mut self, this: Resource<Answered>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl run::HostUpdates for Host {
+    fn count(&mut self, this: Resource<Cohort>) -> Result<u32> {
+        Ok(self.table.get(&this)?.0.len() as u32)
+    }
+
+    fn get(&mut self, this: Resource<Cohort>, index: u32) -> Result<Resource<Answered>> {
+        let updates = &self.table.get(&this)?.0;
+        let update = updates.get(index as usize).cloned().ok_or_else(|| {
+            refuse(format!(
+                "`updates.get`: there is no update {index} of {}",
+                updates.len()
+            ))
+        })?;
+        Ok(self.table.push(Answered(update))?)
+    }
+
+    fn drop(&mut self, this: Resource<Cohort>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl run::HostObjective for Host {
+    fn proximal(
+        &mut self,
+        this: Resource<Objective>,
+        mu: f64,
+        reference: Resource<Params>,
+    ) -> Result<()> {
+        let reference = self.table.get(&reference)?.clone();
+        self.table.get_mut(&this)?.proximal.push((mu, reference));
+        Ok(())
+    }
+
+    fn linear(&mut self, this: Resource<Objective>, gradient: Resource<Params>) -> Result<()> {
+        let gradient = self.table.get(&gradient)?.clone();
+        self.table.get_mut(&this)?.linear.push(gradient);
+        Ok(())
+    }
+
+    fn correct(&mut self, this: Resource<Objective>, direction: Resource<Params>) -> Result<()> {
+        let direction = self.table.get(&direction)?.clone();
+        self.table.get_mut(&this)?.correct.push(direction);
+        Ok(())
+    }
+
+    fn freeze(&mut self, this: Resource<Objective>, glob: String) -> Result<()> {
+        self.table.get_mut(&this)?.freeze.push(glob);
+        Ok(())
+    }
+
+    fn scale_lr(&mut self, this: Resource<Objective>, factor: f64) -> Result<()> {
+        self.table.get_mut(&this)?.lr_factor *= factor;
+        Ok(())
+    }
+
+    fn drop(&mut self, this: Resource<Objective>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl run::HostTraining for Host {
+    fn steps(&mut self, this: Resource<Training>) -> Result<u32> {
+        Ok(self.table.get(&this)?.steps)
+    }
+
+    fn lr(&mut self, this: Resource<Training>) -> Result<f64> {
+        Ok(self.table.get(&this)?.lr)
+    }
+
+    fn figure(&mut self, this: Resource<Training>, name: String) -> Result<Option<f64>> {
+        Ok(self.table.get(&this)?.figures.get(&name).copied())
+    }
+
+    fn before(&mut self, this: Resource<Training>) -> Result<Resource<Params>> {
+        let before = self.table.get(&this)?.before.clone();
+        self.give(before)
+    }
+
+    fn after(&mut self, this: Resource<Training>) -> Result<Resource<Params>> {
+        let after = self.table.get(&this)?.after.clone();
+        self.give(after)
+    }
+
+    fn drop(&mut self, this: Resource<Training>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl run::Host for Host {
+    fn log(&mut self, level: String, message: String) -> Result<()> {
+        self.note(Said::Log { level, message });
+        Ok(())
+    }
+
+    fn report(&mut self, name: String, value: f64) -> Result<()> {
+        self.note(Said::Report { name, value });
+        Ok(())
+    }
+}

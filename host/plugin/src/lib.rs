@@ -1,0 +1,31 @@
+//! Finds, loads and calls plugins. A plugin runs in a sandbox that has no file system, network, clock
+//! or environment; every call gets a fresh instance, a deadline and a memory limit.
+//!
+//! This is the only crate that names wasmtime. Callers hold [`Algorithm`], [`Partitioner`] and
+//! [`Metric`], hand over plain values and get plain values or a [`PluginError`] back.
+
+mod algorithm;
+mod bindings;
+mod call;
+mod component;
+mod error;
+mod host;
+mod library;
+mod limits;
+mod metric;
+mod partitioner;
+mod sandbox;
+mod settings;
+
+pub use algorithm::Algorithm;
+pub use component::{Description, Kind, Plugin};
+pub use error::{Failure, PluginError};
+pub use host::data::View;
+pub use host::evaluation::{Question, Reply, Score};
+pub use host::run::{Client, Message, Objective, Round, State, Training, Update};
+pub use library::{Embedded, Library};
+pub use limits::Limits;
+pub use metric::{Metric, Observations};
+pub use partitioner::Partitioner;
+pub use sandbox::{Listener, Note, Said, Sandbox};
+pub use settings::Setting;

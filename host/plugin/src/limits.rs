@@ -1,0 +1,110 @@
+//! What one call of a plugin may use. A refusal is remembered, so that the crash it leads to can be
+//! told from others.
+
+use std::time::Duration;
+
+use wasmtime::ResourceLimiter;
+
+/// Limits of one call.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Wall time.
+    pub time: Duration,
+    /// Bytes of WASM memory, summed over all memories of the instance.
+    pub memory: usize,
+    /// Bytes of parameters that the host holds for the call.
+    pub params: usize,
+    /// Bytes that cross the boundary in one call of the host.
+    pub transfer: usize,
+    /// Log lines; later ones are dropped with one line that says so.
+    pub log_lines: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            time: Duration::from_secs(30),
+            memory: 256 << 20,
+            params: 8 << 30,
+            transfer: 16 << 20,
+            log_lines: 1000,
+        }
+    }
+}
+
+/// Elements over all tables: enough for any program, too few to hurt.
+const TABLE_ELEMENTS: usize = 100_000;
+
+/// A request that was refused.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) of: &'static str,
+    pub(crate) asked: usize,
+    pub(crate) limit: usize,
+}
+
+/// Counts the memory of one store.
+#[derive(Debug)]
+pub(crate) struct Limiter {
+    memory: usize,
+    tables: usize,
+    limit: usize,
+    pub(crate) refusal: Option<Refusal>,
+}
+
+impl Limiter {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self {
+            memory: 0,
+            tables: 0,
+            limit,
+            refusal: None,
+        }
+    }
+}
+
+impl ResourceLimiter for Limiter {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let asked = self.memory + desired.saturating_sub(current);
+        if asked > self.limit {
+            self.refusal = Some(Refusal {
+                of: "memory",
+                asked,
+                limit: self.limit,
+            });
+            return Ok(false);
+        }
+        self.memory = asked;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.tables += desired.saturating_sub(current);
+        Ok(self.tables <= TABLE_ELEMENTS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memories_are_summed_and_the_refusal_is_remembered() {
+        let mut limiter = Limiter::new(100);
+        assert!(limiter.memory_growing(0, 60, None).unwrap());
+        assert!(!limiter.memory_growing(0, 41, None).unwrap());
+        let refusal = limiter.refusal.unwrap();
+        assert_eq!((refusal.asked, refusal.limit), (101, 100));
+        assert!(limiter.memory_growing(60, 100, None).unwrap());
+    }
+}

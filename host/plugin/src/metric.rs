@@ -1,0 +1,126 @@
+//! A metric with its settings.
+
+use folkmoot_params::Seed;
+use serde_json::Value;
+use wasmtime::component::Resource;
+
+use crate::bindings::exports::folkmoot::plugin::metric::GuestIndices;
+use crate::call::called_fallibly;
+use crate::component::Indices;
+use crate::host::evaluation::{Answers, Asked, Observed, Question, Reply, Score, Scored};
+use crate::settings::check_settings;
+use crate::{Kind, Plugin, PluginError};
+
+/// A metric, ready to be asked.
+pub struct Metric {
+    plugin: Plugin,
+    indices: GuestIndices,
+    settings: String,
+}
+
+/// What a metric has observed so far.
+#[derive(Clone, Default, Debug)]
+pub struct Observations(Observed);
+
+impl Metric {
+    /// `plugin` with `settings`, which are checked against its schema.
+    pub fn new(plugin: Plugin, settings: &Value) -> Result<Self, PluginError> {
+        let plugin = plugin.expect(Kind::Metric)?;
+        check_settings(&plugin, settings)?;
+        let Indices::Metric(indices) = plugin.indices.clone() else {
+            unreachable!("`expect` let a metric through");
+        };
+        Ok(Self {
+            plugin,
+            indices,
+            settings: settings.to_string(),
+        })
+    }
+
+    /// The plugin behind it.
+    pub fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
+
+    /// What it wants to know beyond the answers so far; `example` is a JSON object.
+    pub fn ask(&self, example: &str, so_far: &[Reply]) -> Result<Vec<Question>, PluginError> {
+        let mut asked = 0;
+        let mut done = called_fallibly(&self.plugin, "ask", Seed(0), |store, instance| {
+            let guest = self.indices.load(&mut *store, instance)?;
+            let answers = store.data_mut().table.push(Answers(so_far.to_vec()))?;
+            let questions = store.data_mut().table.push(Asked::default())?;
+            asked = questions.rep();
+            let answers = Resource::new_borrow(answers.rep());
+            let questions = Resource::new_borrow(asked);
+            guest.call_ask(store, &self.settings, example, answers, questions)
+        })?;
+        let taken = done
+            .store
+            .data_mut()
+            .table
+            .delete(Resource::<Asked>::new_own(asked));
+        Ok(taken
+            .map_err(|error| self.plugin.bad_output("ask", error.to_string()))?
+            .0)
+    }
+
+    /// Adds what the answers about one example say.
+    pub fn observe(
+        &self,
+        example: &str,
+        answers: &[Reply],
+        observations: &mut Observations,
+    ) -> Result<(), PluginError> {
+        let mut observed = 0;
+        let mut done = called_fallibly(&self.plugin, "observe", Seed(0), |store, instance| {
+            let guest = self.indices.load(&mut *store, instance)?;
+            let answers = store.data_mut().table.push(Answers(answers.to_vec()))?;
+            let fresh = store.data_mut().table.push(Observed::default())?;
+            observed = fresh.rep();
+            let answers = Resource::new_borrow(answers.rep());
+            let fresh = Resource::new_borrow(observed);
+            guest.call_observe(store, &self.settings, example, answers, fresh)
+        })?;
+        let taken = done
+            .store
+            .data_mut()
+            .table
+            .delete(Resource::<Observed>::new_own(observed));
+        let taken = taken.map_err(|error| self.plugin.bad_output("observe", error.to_string()))?;
+        observations.0.extend(taken);
+        Ok(())
+    }
+
+    /// The scores over everything observed: finite numbers, none named twice.
+    pub fn summarize(&self, observations: &Observations) -> Result<Vec<Score>, PluginError> {
+        let mut scored = 0;
+        let mut done = called_fallibly(&self.plugin, "summarize", Seed(0), |store, instance| {
+            let guest = self.indices.load(&mut *store, instance)?;
+            let observed = store.data_mut().table.push(observations.0.clone())?;
+            let scores = store.data_mut().table.push(Scored::default())?;
+            scored = scores.rep();
+            let observed = Resource::new_borrow(observed.rep());
+            let scores = Resource::new_borrow(scored);
+            guest.call_summarize(store, &self.settings, observed, scores)
+        })?;
+        let bad = |cause| self.plugin.bad_output("summarize", cause);
+        let taken = done
+            .store
+            .data_mut()
+            .table
+            .delete(Resource::<Scored>::new_own(scored));
+        let scores = taken.map_err(|error| bad(error.to_string()))?.0;
+        for (index, score) in scores.iter().enumerate() {
+            if !score.value.is_finite() {
+                return Err(bad(format!("score `{}` is {}", score.name, score.value)));
+            }
+            if scores[..index]
+                .iter()
+                .any(|earlier| earlier.name == score.name)
+            {
+                return Err(bad(format!("score `{}` is given twice", score.name)));
+            }
+        }
+        Ok(scores)
+    }
+}

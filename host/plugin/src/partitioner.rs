@@ -1,0 +1,113 @@
+//! A partitioner with its settings.
+
+use std::sync::Arc;
+
+use folkmoot_params::Seed;
+use serde_json::Value;
+use wasmtime::component::Resource;
+
+use crate::bindings::exports::folkmoot::plugin::partitioner::GuestIndices;
+use crate::call::called_fallibly;
+use crate::component::Indices;
+use crate::host::data::Drawable;
+use crate::settings::check_settings;
+use crate::{Kind, Plugin, PluginError, View};
+
+/// A partitioner, ready to be asked.
+pub struct Partitioner {
+    plugin: Plugin,
+    indices: GuestIndices,
+    settings: String,
+}
+
+impl Partitioner {
+    /// `plugin` with `settings`, which are checked against its schema.
+    pub fn new(plugin: Plugin, settings: &Value) -> Result<Self, PluginError> {
+        let plugin = plugin.expect(Kind::Partitioner)?;
+        check_settings(&plugin, settings)?;
+        let Indices::Partitioner(indices) = plugin.indices.clone() else {
+            unreachable!("`expect` let a partitioner through");
+        };
+        Ok(Self {
+            plugin,
+            indices,
+            settings: settings.to_string(),
+        })
+    }
+
+    /// The plugin behind it.
+    pub fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
+
+    /// The rows of each client: as many shards as clients, every row at most once, no shard empty.
+    pub fn partition(
+        &self,
+        data: Arc<dyn View>,
+        clients: u32,
+        seed: Seed,
+    ) -> Result<Vec<Vec<u32>>, PluginError> {
+        let rows = data.examples();
+        let seed = seed.derive(&format!("{}/partition", self.plugin.name), 0);
+        let done = called_fallibly(&self.plugin, "partition", seed, |store, instance| {
+            let guest = self.indices.load(&mut *store, instance)?;
+            let data = store.data_mut().table.push(Drawable::new(data, seed))?;
+            let data = Resource::new_borrow(data.rep());
+            guest.call_partition(store, &self.settings, data, clients)
+        })?;
+        let bad = |cause| self.plugin.bad_output("partition", cause);
+        check_shards(&done.answer, clients, rows).map_err(bad)?;
+        Ok(done.answer)
+    }
+}
+
+fn check_shards(shards: &[Vec<u32>], clients: u32, rows: u32) -> Result<(), String> {
+    if shards.len() != clients as usize {
+        return Err(format!("{} shards for {clients} clients", shards.len()));
+    }
+    let mut owner = vec![None; rows as usize];
+    for (client, shard) in shards.iter().enumerate() {
+        if shard.is_empty() {
+            return Err(format!(
+                "client {client} holds no example\n\nhint: fewer clients, or settings that skew less"
+            ));
+        }
+        for &row in shard {
+            match owner.get_mut(row as usize) {
+                None => return Err(format!("client {client} holds row {row} of {rows}")),
+                Some(Some(other)) => {
+                    return Err(format!(
+                        "row {row} is held by client {other} and by client {client}"
+                    ));
+                }
+                Some(free) => *free = Some(client),
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_shards;
+
+    #[test]
+    fn shards_that_make_no_sense_are_refused() {
+        let check = |shards: &[&[u32]], expected: &str| {
+            let shards: Vec<Vec<u32>> = shards.iter().map(|shard| shard.to_vec()).collect();
+            let found = check_shards(&shards, 2, 3).err().unwrap_or_default();
+            assert!(
+                found.starts_with(expected) && found.is_empty() == expected.is_empty(),
+                "{found}"
+            );
+        };
+        check(&[&[0, 2], &[1]], "");
+        check(&[&[0, 1, 2]], "1 shards for 2 clients");
+        check(&[&[0, 1], &[]], "client 1 holds no example");
+        check(&[&[0], &[3]], "client 1 holds row 3 of 3");
+        check(
+            &[&[0, 1], &[2, 1]],
+            "row 1 is held by client 0 and by client 1",
+        );
+    }
+}

@@ -1,0 +1,119 @@
+//! A plugin's settings: read off its JSON Schema for people, checked against it for runs.
+
+use serde_json::{Map, Value};
+
+use crate::{Plugin, PluginError};
+
+/// One setting as `plugin info` shows it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Setting {
+    pub name: String,
+    /// `number`, `integer`, `text`, `list of text`, …
+    pub kind: String,
+    pub default: Option<Value>,
+    /// `0 to 1`, `at least 1`, or the allowed values.
+    pub range: Option<String>,
+    pub required: bool,
+    pub help: String,
+}
+
+/// The settings of a schema in the order of the author's struct.
+pub(crate) fn settings(schema: &Value) -> Vec<Setting> {
+    let empty = Map::new();
+    let properties = schema["properties"].as_object().unwrap_or(&empty);
+    let required: Vec<&str> = match schema["required"].as_array() {
+        Some(names) => names.iter().filter_map(Value::as_str).collect(),
+        None => Vec::new(),
+    };
+    let setting = |(name, own): (&String, &Value)| Setting {
+        name: name.clone(),
+        kind: kind(own),
+        default: own.get("default").filter(|value| !value.is_null()).cloned(),
+        range: range(own),
+        required: required.contains(&name.as_str()),
+        help: own["description"].as_str().unwrap_or_default().to_owned(),
+    };
+    properties.iter().map(setting).collect()
+}
+
+/// Refuses settings that the schema refuses: unknown names, wrong types, values out of range.
+pub(crate) fn check_settings(plugin: &Plugin, given: &Value) -> Result<(), PluginError> {
+    let schema = &plugin.description.settings;
+    let validator =
+        jsonschema::validator_for(schema).map_err(|error| PluginError::BadDescription {
+            plugin: plugin.name.clone(),
+            cause: format!("settings are no JSON Schema: {error}"),
+        })?;
+    let known = settings(schema);
+    let mut problems = unknown(&known, given);
+    // What is unknown was said above, with the nearest name.
+    let others = validator.iter_errors(given).filter(|error| {
+        !error
+            .to_string()
+            .contains("dditional properties are not allowed")
+    });
+    problems.extend(others.map(|error| {
+        let path = error.instance_path().to_string();
+        let name = path.trim_start_matches('/').to_owned();
+        let help = known.iter().find(|setting| setting.name == name);
+        let range = help.and_then(|setting| setting.range.clone());
+        match (name.is_empty(), range) {
+            (true, _) => error.to_string(),
+            (false, Some(range)) => format!("`{name}` is {}, it must be {range}", error.instance()),
+            (false, None) => format!("`{name}`: {error}"),
+        }
+    }));
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(PluginError::Settings {
+            plugin: plugin.name.clone(),
+            problems,
+        }),
+    }
+}
+
+fn unknown(known: &[Setting], given: &Value) -> Vec<String> {
+    let names: Vec<&str> = known.iter().map(|setting| setting.name.as_str()).collect();
+    let given = given.as_object().into_iter().flat_map(Map::keys);
+    let strange = given.filter(|name| !names.contains(&name.as_str()));
+    let describe = |name: &String| match (names.is_empty(), crate::library::nearest(name, &names)) {
+        (true, _) => format!("`{name}` is unknown: there are no settings"),
+        (false, Some(nearest)) => format!("`{name}` is unknown, did you mean `{nearest}`?"),
+        (false, None) => format!("`{name}` is unknown; known: {}", names.join(", ")),
+    };
+    strange.map(describe).collect()
+}
+
+fn kind(schema: &Value) -> String {
+    let own = match &schema["type"] {
+        Value::String(kind) => kind.as_str(),
+        // `Option<T>` is a type or null.
+        Value::Array(kinds) => kinds
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|kind| *kind != "null")
+            .unwrap_or("any"),
+        _ if schema.get("enum").is_some() || schema.get("oneOf").is_some() => "choice",
+        _ => "any",
+    };
+    match own {
+        "string" => "text".into(),
+        "boolean" => "true or false".into(),
+        "array" => format!("list of {}", kind(&schema["items"])),
+        other => other.to_owned(),
+    }
+}
+
+fn range(schema: &Value) -> Option<String> {
+    if let Some(values) = schema["enum"].as_array() {
+        let values = values.iter().map(Value::to_string);
+        return Some(values.collect::<Vec<_>>().join(" or "));
+    }
+    let number = |key: &str| schema.get(key).and_then(Value::as_f64);
+    match (number("minimum"), number("maximum")) {
+        (Some(low), Some(high)) => Some(format!("{low} to {high}")),
+        (Some(low), None) => Some(format!("at least {low}")),
+        (None, Some(high)) => Some(format!("at most {high}")),
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,66 @@
+//! What the author of a Folkmoot plugin imports.
+//!
+//! A plugin is a struct that is its own settings (serde reads them, schemars documents them), one
+//! trait and one macro:
+//!
+//! ```
+//! use folkmoot_sdk::{Algorithm, Params, Result, Round, State, Updates, export_algorithm};
+//! use schemars::JsonSchema;
+//! use serde::Deserialize;
+//!
+//! /// Half a step towards the mean of the clients.
+//! #[derive(Deserialize, JsonSchema)]
+//! #[serde(deny_unknown_fields)]
+//! struct HalfStep {}
+//! export_algorithm!(HalfStep);
+//!
+//! impl Algorithm for HalfStep {
+//!     fn aggregate(&self, _: &Round, global: &Params, updates: &Updates, _: &State) -> Result<Params> {
+//!         Ok(global.add_scaled(0.5, &updates.mean()?))
+//!     }
+//! }
+//! ```
+//!
+//! Every call gets a fresh instance: what must last goes through [`State`]. A plugin sees no file, no
+//! network, no clock and no environment. Outside of WASM the same types are plain values in memory
+//! ([`native`]), so a plugin's unit tests run with `cargo test` and need no sandbox.
+
+#![warn(missing_docs)]
+
+mod algorithm;
+mod describe;
+mod metric;
+mod params;
+mod partitioner;
+mod run;
+
+#[cfg(not(target_family = "wasm"))]
+pub mod native;
+#[cfg(target_family = "wasm")]
+#[doc(hidden)]
+pub mod wasm;
+
+#[cfg(not(target_family = "wasm"))]
+use native as backend;
+#[cfg(target_family = "wasm")]
+use wasm::sdk::folkmoot::plugin as backend;
+
+pub use algorithm::Algorithm;
+pub use backend::data::Dataset;
+pub use backend::evaluation::{Answers, Observations, Questions, Scores};
+pub use backend::params::{
+    Params, Writer, gaussian, median, pairwise_distances, trimmed_mean, weighted_sum,
+};
+pub use backend::run::{
+    Client, Message, Objective, Round, State, Training, Update, Updates, log, report,
+};
+pub use describe::describe;
+pub use metric::{Example, Metric};
+pub use partitioner::Partitioner;
+pub use rand_chacha::ChaCha8Rng;
+
+/// A client's number, from 0.
+pub type ClientId = u32;
+
+/// What a plugin refuses, it refuses in words: lower case, no full stop, values in backticks.
+pub type Result<T, E = String> = std::result::Result<T, E>;

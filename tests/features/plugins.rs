@@ -1,0 +1,238 @@
+use std::sync::Arc;
+
+use folkmoot_params::{Params, Seed};
+use folkmoot_plugin::{
+    Algorithm, Client, Kind, Metric, Observations, Partitioner, Reply, Round, State, Update, View,
+};
+use serde_json::{Value, json};
+
+use crate::bench::{close, golden, numbers, plugin};
+
+fn params(shapes: &Value, values: &Value) -> Params {
+    let tensors = shapes.as_object().unwrap().iter().map(|(name, shape)| {
+        let shape = numbers(shape)
+            .into_iter()
+            .map(|size| size as usize)
+            .collect();
+        let values = numbers(&values[name])
+            .into_iter()
+            .map(|value| value as f32)
+            .collect();
+        (name.clone(), shape, values)
+    });
+    Params::from_tensors(tensors).unwrap()
+}
+
+/// Runs an algorithm over the golden file's rounds; its state is the only thing that lasts.
+fn check_algorithm(name: &str, settings: Value) {
+    let golden = golden("algorithms.json");
+    let shapes = &golden["shapes"];
+    let algorithm = Algorithm::new(plugin(name, Kind::Algorithm), &settings).unwrap();
+    let mut global = params(shapes, &golden["global"]);
+    let mut state = State::default();
+    algorithm.start(&global, &mut state).unwrap();
+    let rounds = golden["rounds"].as_array().unwrap();
+    for (index, (updates, expected)) in rounds
+        .iter()
+        .zip(golden[name].as_array().unwrap())
+        .enumerate()
+    {
+        let updates = updates
+            .as_array()
+            .unwrap()
+            .iter()
+            .enumerate()
+            .map(|(id, update)| {
+                Arc::new(Update {
+                    client: Client {
+                        id: id as u32,
+                        examples: update["examples"].as_u64().unwrap(),
+                        ..Client::default()
+                    },
+                    steps: 1,
+                    lr: 1.0,
+                    staleness: 0,
+                    delta: params(shapes, &update["delta"]),
+                    message: Default::default(),
+                })
+            });
+        let round = Round {
+            number: index as u32 + 1,
+            total: rounds.len() as u32,
+            seed: Seed(1),
+        };
+        global = algorithm
+            .aggregate(round, &global, &updates.collect::<Vec<_>>(), &mut state)
+            .unwrap();
+        let expected = params(shapes, expected);
+        for (found, expected) in global.values().iter().zip(expected.values()) {
+            assert!(
+                (found - expected).abs() < 1e-6,
+                "{name}, round {}: {found} {expected}",
+                index + 1
+            );
+        }
+    }
+}
+
+/// FedAvg and FedAvgM, as WASM, over four rounds beside numpy (which is checked against Flower's code).
+#[test]
+fn algorithms_agree_with_numpy_and_flower() {
+    check_algorithm("fedavg", json!({}));
+    check_algorithm("fedavgm", json!({ "beta": 0.9 }));
+}
+
+fn score(scores: &[folkmoot_plugin::Score], name: &str) -> f64 {
+    scores
+        .iter()
+        .find(|score| score.name == name)
+        .unwrap()
+        .value
+}
+
+/// Accuracy, its standard error and macro F1 beside scikit-learn; perplexity beside its formula.
+#[test]
+fn metrics_agree_with_scikit_learn() {
+    let golden = golden("metrics.json");
+    let cases = &golden["classification"];
+    let metric = plugin("accuracy", Kind::Metric);
+    let metric = Metric::new(metric, &json!({ "labels": cases["labels"] })).unwrap();
+    let mut observations = Observations::default();
+    for pair in cases["pairs"].as_array().unwrap() {
+        let example = json!({ "response": pair["expected"], "prompt": "?" }).to_string();
+        let reply = Reply {
+            texts: vec![pair["generated"].as_str().unwrap().to_owned()],
+            ..Reply::default()
+        };
+        assert_eq!(metric.ask(&example, &[]).unwrap().len(), 1);
+        assert_eq!(
+            metric
+                .ask(&example, std::slice::from_ref(&reply))
+                .unwrap()
+                .len(),
+            0
+        );
+        metric
+            .observe(&example, &[reply], &mut observations)
+            .unwrap();
+    }
+    let scores = metric.summarize(&observations).unwrap();
+    close(
+        "accuracy",
+        score(&scores, "accuracy"),
+        cases["accuracy"].as_f64().unwrap(),
+        1e-12,
+    );
+    close(
+        "macro F1",
+        score(&scores, "macro-f1"),
+        cases["macro_f1"].as_f64().unwrap(),
+        1e-12,
+    );
+    let error = scores[0].standard_error.unwrap();
+    close(
+        "standard error",
+        error,
+        cases["standard_error"].as_f64().unwrap(),
+        1e-12,
+    );
+
+    let cases = &golden["perplexity"];
+    let metric = Metric::new(plugin("perplexity", Kind::Metric), &json!({})).unwrap();
+    let mut observations = Observations::default();
+    for pair in cases["pairs"].as_array().unwrap() {
+        let reply = Reply {
+            log_likelihood: pair["log_likelihood"].as_f64().unwrap(),
+            tokens: pair["tokens"].as_u64().unwrap() as u32,
+            ..Reply::default()
+        };
+        metric.observe("{}", &[reply], &mut observations).unwrap();
+    }
+    let scores = metric.summarize(&observations).unwrap();
+    close(
+        "perplexity",
+        score(&scores, "perplexity"),
+        cases["value"].as_f64().unwrap(),
+        1e-9,
+    );
+}
+
+/// Six classes in turn.
+struct Classes(u32);
+
+impl View for Classes {
+    fn examples(&self) -> u32 {
+        self.0
+    }
+    fn columns(&self) -> Vec<String> {
+        vec!["label".into()]
+    }
+    fn categories(&self, column: &str) -> Result<(Vec<u32>, Vec<String>), String> {
+        match column {
+            "label" => Ok((
+                (0..self.0).map(|row| row % 6).collect(),
+                (b'a'..=b'f').map(|c| (c as char).to_string()).collect(),
+            )),
+            other => Err(format!("no column `{other}`")),
+        }
+    }
+    fn numbers(&self, _: &str) -> Result<Vec<f64>, String> {
+        Err("no numbers".into())
+    }
+    fn lengths(&self) -> Result<Vec<u32>, String> {
+        Ok(vec![1; self.0 as usize])
+    }
+    fn text(&self, _: u32) -> Option<String> {
+        None
+    }
+}
+
+/// Partitioners hand out every row once, the same in every run, another way for another seed.
+#[test]
+fn partitioners_are_seeded_and_complete() {
+    for (name, settings) in [
+        ("iid", json!({})),
+        ("dirichlet", json!({ "column": "label", "alpha": 0.3 })),
+    ] {
+        let partitioner = Partitioner::new(plugin(name, Kind::Partitioner), &settings).unwrap();
+        let split = |seed| {
+            partitioner
+                .partition(Arc::new(Classes(600)), 5, Seed(seed))
+                .unwrap()
+        };
+        let shards = split(1);
+        let mut rows = shards.concat();
+        rows.sort_unstable();
+        assert_eq!(rows, (0..600).collect::<Vec<_>>(), "{name}");
+        assert_eq!(shards, split(1), "{name}");
+        assert_ne!(shards, split(2), "{name}");
+    }
+}
+
+/// What `describe` says: summary from the doc comment, settings with types, defaults and ranges.
+#[test]
+fn settings_are_documented_by_the_struct() {
+    let plugin = plugin("fedavgm", Kind::Algorithm);
+    assert_eq!(plugin.description.summary, "FedAvg with server momentum.");
+    assert!(plugin.description.references[0].contains("arxiv.org/abs/1909.06335"));
+    let settings = plugin.settings();
+    assert_eq!(settings.len(), 1);
+    let beta = &settings[0];
+    assert_eq!(
+        (
+            beta.name.as_str(),
+            beta.kind.as_str(),
+            beta.range.as_deref()
+        ),
+        ("beta", "number", Some("0 to 1"))
+    );
+    assert!(!beta.required);
+    let error = Algorithm::new(plugin, &json!({ "beta": 1.5 }))
+        .err()
+        .unwrap()
+        .to_string();
+    assert_eq!(
+        error,
+        "settings of plugin `fedavgm`: `beta` is 1.5, it must be 0 to 1"
+    );
+}

@@ -1,0 +1,42 @@
+//! Features, tested through public doors: the program's command line, and the crates' public types
+//! where numbers are compared with what others computed (`golden/`, made by the scripts beside it).
+//!
+//! A real model and a real data set are fetched once into the user's cache, as the program does it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that panics has failed"
+)]
+
+/// What tests share: the program, the model, golden files, plugins.
+#[path = "features/bench.rs"]
+mod bench;
+
+/// Loss, gradients, logits, steps, generation beside PyTorch, transformers and PEFT.
+#[path = "features/training.rs"]
+mod training;
+
+/// Token ids beside Hugging Face's tokenizers and llama.cpp.
+#[path = "features/tokenizer.rs"]
+mod tokenizer;
+
+/// Plugins in the sandbox beside numpy, Flower and scikit-learn.
+#[path = "features/plugins.rs"]
+mod plugins;
+
+/// Hostile and broken plugins: each failure has its own error.
+#[path = "features/sandbox.rs"]
+mod sandbox;
+
+/// Messages for the mistakes that people make.
+#[path = "features/messages.rs"]
+mod messages;
+
+/// Whole runs on the real model: same bytes, whatever the threads; plugins from outside the tree.
+#[path = "features/runs.rs"]
+mod runs;
+
+/// The README's map and its plugin are true.
+#[path = "features/readme.rs"]
+mod readme;

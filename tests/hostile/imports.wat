@@ -1,0 +1,3 @@
+;; Wants something from outside: IMPORT.
+(component
+  (import "IMPORT" (instance (export "get" (func (result string))))))
