@@ -24,10 +24,10 @@ fn params(shapes: &Value, values: &Value) -> Params {
 }
 
 /// Runs an algorithm over the golden file's rounds; its state is the only thing that lasts.
-fn check_algorithm(name: &str, settings: Value) {
+fn check_algorithm(name: &str, settings: &Value) {
     let golden = golden("algorithms.json");
     let shapes = &golden["shapes"];
-    let algorithm = Algorithm::new(plugin(name, Kind::Algorithm), &settings).unwrap();
+    let algorithm = Algorithm::new(plugin(name, Kind::Algorithm), settings).unwrap();
     let mut global = params(shapes, &golden["global"]);
     let mut state = State::default();
     algorithm.start(&global, &mut state).unwrap();
@@ -78,8 +78,8 @@ fn check_algorithm(name: &str, settings: Value) {
 /// FedAvg and FedAvgM, as WASM, over four rounds beside numpy (which is checked against Flower's code).
 #[test]
 fn algorithms_agree_with_numpy_and_flower() {
-    check_algorithm("fedavg", json!({}));
-    check_algorithm("fedavgm", json!({ "beta": 0.9 }));
+    check_algorithm("fedavg", &json!({}));
+    check_algorithm("fedavgm", &json!({ "beta": 0.9 }));
 }
 
 fn score(scores: &[folkmoot_plugin::Score], name: &str) -> f64 {

@@ -131,7 +131,9 @@ pub fn run(
             ..Seconds::default()
         };
         let scores = run.evaluate_between(number, &global, &mut spent)?;
-        if number % setup.experiment.checkpoint.every == 0 || number == setup.experiment.rounds {
+        if number.is_multiple_of(setup.experiment.checkpoint.every)
+            || number == setup.experiment.rounds
+        {
             record.adapter(setup, &format!("round-{number:04}"), &global)?;
             record.state(number, &state, &run.states()?)?;
         }
@@ -300,7 +302,7 @@ impl Run<'_> {
         spent: &mut Seconds,
     ) -> Result<BTreeMap<String, f64>> {
         let every = self.setup.experiment.evaluation.every;
-        if every == 0 || number % every != 0 || number == self.setup.experiment.rounds {
+        if every == 0 || !number.is_multiple_of(every) || number == self.setup.experiment.rounds {
             return Ok(BTreeMap::new());
         }
         let started = Instant::now();

@@ -178,7 +178,8 @@ impl<'a> Inference<'a> {
         let heads = self.base.heads();
         let (dim, key_width) = (heads.dim, heads.key * heads.dim);
         let mut x = self.embed(ids);
-        for index in 0..self.base.layers.len() {
+        let layers = 0..self.base.layers.len();
+        for index in layers {
             let attend = |q: &[f32], k: &[f32], v: &[f32]| {
                 let mut out = vec![0f32; q.len()];
                 let (mut q, mut k) = (q.to_vec(), k.to_vec());

@@ -80,7 +80,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         .flat_map(|(flag, value)| [(*flag).to_owned(), value.to_string()])
         .collect();
     let script = root().join("tests/golden/bench_train.py");
-    let sides: [(&str, Box<dyn Fn() -> Command>); 3] = [
+    let sides: [(&str, Side); 3] = [
         (
             "folkmoot",
             Box::new(|| Command::new(target.join("release/examples/steps"))),
@@ -134,6 +134,9 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
     }
     Ok(())
 }
+
+/// Makes the command of one side.
+type Side<'a> = Box<dyn Fn() -> Command + 'a>;
 
 fn torch(python: &PathBuf, script: &PathBuf, head: &str) -> Command {
     let mut command = Command::new(python);

@@ -62,7 +62,7 @@ impl Partitioner for Dirichlet {
                 (0..values_names.len() as u32).map(of).collect()
             }
         };
-        if clients as usize % groups.len() != 0 {
+        if !(clients as usize).is_multiple_of(groups.len()) {
             let within = self.within.as_deref().unwrap_or_default();
             return Err(format!(
                 "{clients} clients cannot be shared out equally over the {} values of `{within}`",

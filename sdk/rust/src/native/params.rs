@@ -40,7 +40,7 @@ impl Writer {
 
     /// The parameters; what was never written is 0.
     pub fn finish(this: Writer) -> Params {
-        this.like.from_flat(&this.values.into_inner())
+        this.like.with_flat(&this.values.into_inner())
     }
 }
 
@@ -179,7 +179,7 @@ impl Params {
         values.collect::<Vec<_>>().concat()
     }
 
-    fn from_flat(&self, flat: &[f32]) -> Params {
+    fn with_flat(&self, flat: &[f32]) -> Params {
         let mut rest = flat;
         let tensors = self.tensors.iter().map(|(name, shape, values)| {
             let (own, others) = rest.split_at(values.len());
@@ -193,7 +193,7 @@ impl Params {
 
     fn map(&self, op: impl Fn(f32) -> f32) -> Params {
         let values: Vec<f32> = self.flat().into_iter().map(op).collect();
-        self.from_flat(&values)
+        self.with_flat(&values)
     }
 
     fn zip(&self, other: &Params, op: impl Fn(f32, f32) -> f32) -> Params {
@@ -206,7 +206,7 @@ impl Params {
         assert_eq!(shapes(self), shapes(other), "structures match");
         let values = self.flat().into_iter().zip(other.flat());
         let values: Vec<f32> = values.map(|(a, b)| op(a, b)).collect();
-        self.from_flat(&values)
+        self.with_flat(&values)
     }
 }
 
@@ -219,7 +219,7 @@ pub fn weighted_sum(items: &[(&Params, f64)]) -> Params {
         }
     }
     let values: Vec<f32> = sum.into_iter().map(|value| value as f32).collect();
-    items[0].0.from_flat(&values)
+    items[0].0.with_flat(&values)
 }
 
 /// Coordinate-wise mean after dropping the `drop` smallest and `drop` largest values.
@@ -272,7 +272,7 @@ fn columns(items: &[&Params], pick: impl Fn(&[f32]) -> f32) -> Params {
         column.sort_by(f32::total_cmp);
         pick(&column)
     });
-    items[0].from_flat(&values.collect::<Vec<_>>())
+    items[0].with_flat(&values.collect::<Vec<_>>())
 }
 
 /// `*` stands for any run of characters.
