@@ -82,6 +82,49 @@ fn algorithms_agree_with_numpy_and_flower() {
     check_algorithm("fedavgm", &json!({ "beta": 0.9 }));
 }
 
+/// Global parameters that are not finite are refused by tensor, and a call that fails leaves the
+/// algorithm's state as it was.
+#[test]
+fn a_bad_aggregate_is_refused_and_forgotten() {
+    let algorithm = Algorithm::new(plugin("fedavgm", Kind::Algorithm), &json!({})).unwrap();
+    let one = |value: f32| Params::from_tensors([("w".to_owned(), vec![1], vec![value])]).unwrap();
+    let update = |delta| {
+        let client = Client {
+            examples: 1,
+            ..Client::default()
+        };
+        let (steps, lr, staleness, message) = (1, 1.0, 0, Default::default());
+        Arc::new(Update {
+            client,
+            steps,
+            lr,
+            staleness,
+            delta,
+            message,
+        })
+    };
+    let round = Round {
+        number: 1,
+        total: 1,
+        seed: Seed(1),
+    };
+    let mut state = State::default();
+    let aggregate =
+        |delta, state: &mut State| algorithm.aggregate(round, &one(1.0), &[update(delta)], state);
+    let error = aggregate(one(f32::INFINITY), &mut state)
+        .unwrap_err()
+        .to_string();
+    let expected = "plugin `fedavgm`, call `aggregate`: bad answer: next global parameters: tensor `w` holds inf at 0";
+    assert_eq!(error, expected);
+    let other = Params::from_tensors([("v".to_owned(), vec![1], vec![0.0])]).unwrap();
+    let error = aggregate(other, &mut state).unwrap_err().to_string();
+    assert!(
+        error.ends_with("crashed: `params.add`: tensor `w` is missing"),
+        "{error}"
+    );
+    assert_eq!(aggregate(one(0.5), &mut state).unwrap().values(), [1.5]);
+}
+
 fn score(scores: &[folkmoot_plugin::Score], name: &str) -> f64 {
     scores
         .iter()

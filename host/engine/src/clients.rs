@@ -205,3 +205,20 @@ fn check_finite(client: u32, what: &str, params: &Params) -> Result<()> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_that_is_not_finite_names_client_and_tensor() {
+        let params =
+            |value| Params::from_tensors([("w".to_owned(), vec![2], vec![0.0, value])]).unwrap();
+        check_finite(3, "update", &params(1.0)).unwrap();
+        let error = check_finite(3, "update", &params(f32::NAN)).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "update of client 3: tensor `w` holds NaN at 1"
+        );
+    }
+}

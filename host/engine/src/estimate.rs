@@ -9,7 +9,7 @@ pub struct Estimate {
     pub trainable: usize,
     /// Bytes of the base in memory.
     pub base_bytes: usize,
-    /// Bytes of activations and their gradients, over all workers, for the largest likely batch.
+    /// Bytes of activations, over all workers, for the largest likely batch.
     pub activation_bytes: usize,
     /// Optimizer steps of all clients over all rounds.
     pub steps: usize,
@@ -31,11 +31,11 @@ impl Estimate {
         // Nineteen rows of twenty are not longer than this.
         let long = lengths[(lengths.len() * 19 / 20).min(lengths.len() - 1)];
         let key_width = a.key_heads * a.head_dim();
-        // Kept for the backward pass: two norms, q, k, v, attention, its projection, two sums, gate,
-        // up, their product, the projection down; and as much again for their gradients.
-        let kept = 8 * a.hidden + 2 * key_width + 3 * a.intermediate;
+        // Kept of each layer for its backward pass: input, norm, q, k, v, attention, sum, norm, gate,
+        // up and their product. What the layer at work needs beside that is one layer's worth more.
+        let kept = 6 * a.hidden + 2 * key_width + 3 * a.intermediate;
         let workers = setup.workers.count(training.cohort as usize);
-        let activation_bytes = 2 * 4 * kept * a.layers * long * training.batch * workers;
+        let activation_bytes = 4 * kept * (a.layers + 1) * long * training.batch * workers;
         let steps = setup.experiment.rounds as usize * training.cohort as usize * training.steps;
         Self {
             trainable: setup.initial.count(),

@@ -159,6 +159,9 @@ pub fn run(
                 .collect::<Vec<_>>(),
         )?;
         let (total, training) = (spent.total, spent.train);
+        record.log(&format!(
+            "round {number}: loss {loss:.6}, step norm {step_norm:.6}"
+        ))?;
         on(Event::Closed {
             number,
             loss,
@@ -167,9 +170,22 @@ pub fn run(
         });
     }
     record.adapter(setup, "final", &global)?;
+    // What the last round's exchange held is recorded now.
+    exchange.advance(setup.experiment.rounds, setup.experiment.rounds + 1)?;
     rows.extend(run.alone()?);
     rows.push(run.scored(&setup.algorithm.plugin().name, Some(&global))?);
     record.notes(notes.take())?;
+    for row in &rows {
+        let scores = row
+            .scores
+            .iter()
+            .map(|score| format!("{} {:.6}", score.name, score.value));
+        record.log(&format!(
+            "{}: {}",
+            row.name,
+            scores.collect::<Vec<_>>().join(", ")
+        ))?;
+    }
     record.scores(&rows)?;
     Ok(Outcome {
         rows,

@@ -1,6 +1,6 @@
 //! Server and clients in one process: queues in memory, blobs in a folder, the round in a file.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -24,6 +24,8 @@ struct State {
     open: VecDeque<(Task, u32)>,
     leased: BTreeMap<u32, (Lease, Instant)>,
     answers: BTreeMap<u32, Answer>,
+    /// What the tasks of the round were given.
+    inputs: BTreeSet<Digest>,
 }
 
 impl InProcess {
@@ -61,6 +63,7 @@ impl Federation for InProcess {
             task.round,
             state.round
         );
+        state.inputs.extend(task.inputs.values().cloned());
         state.open.push_back((task, 0));
         Ok(())
     }
@@ -114,10 +117,10 @@ impl Federation for InProcess {
             json!({ "round": to }).to_string().as_bytes(),
         )?;
         // What passed in a round is of no use after it; states and adapters are the caller's to keep.
-        for answer in std::mem::take(&mut state.answers).into_values() {
-            for digest in answer.outputs.values() {
-                self.blobs.forget(digest)?;
-            }
+        let answers = std::mem::take(&mut state.answers).into_values();
+        let outputs = answers.flat_map(|answer| answer.outputs.into_values());
+        for digest in outputs.chain(std::mem::take(&mut state.inputs)) {
+            self.blobs.forget(&digest)?;
         }
         *state = State {
             round: to,

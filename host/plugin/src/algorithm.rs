@@ -177,7 +177,9 @@ impl Algorithm {
         state: &mut State,
     ) -> Result<Params, PluginError> {
         let seed = self.seed("aggregate", round);
-        let mut done = self.run("aggregate", seed, state, |store, guest, state| {
+        // An answer that is refused must not leave a trace in the state.
+        let mut after = state.clone();
+        let mut done = self.run("aggregate", seed, &mut after, |store, guest, state| {
             let round = store.data_mut().table.push(Drawing::new(round, seed))?;
             let global = store.data_mut().give(global.clone())?;
             let updates = store.data_mut().table.push(Cohort(updates.to_vec()))?;
@@ -192,7 +194,10 @@ impl Algorithm {
         let same = global.check_same_structure(&next);
         same.map_err(|error| bad(format!("next global parameters: {error}")))?;
         match next.first_non_finite() {
-            None => Ok(next),
+            None => {
+                *state = after;
+                Ok(next)
+            }
             Some((tensor, index, value)) => Err(bad(format!(
                 "next global parameters: tensor `{tensor}` holds {value} at {index}"
             ))),
