@@ -1,7 +1,6 @@
-use folkmoot_params::{Params, Seed};
+use folkmoot_params::{Objective, Params, Seed};
 use folkmoot_train::{
-    AdamW, Adapter, Base, Example, Inference, Objective, Projection, Training, clip,
-    loss_and_gradient, train,
+    AdamW, Adapter, Base, Example, Inference, Projection, Training, clip, loss_and_gradient, train,
 };
 use serde_json::Value;
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use folkmoot_federation::{Answer, Digest, Federation, Lease, Task};
 use folkmoot_params::{Params, Seed};
 use folkmoot_plugin::{Client, Message, Round, State, Training as Finished, Update};
-use folkmoot_train::{Base, Example, Objective, Trained, Training, train};
+use folkmoot_train::{Base, Example, Trained, Training, train};
 
 use crate::parcel::{pack_message, unpack_message};
 use crate::resolve::Setup;
@@ -63,13 +63,6 @@ impl Worksite<'_> {
         let objective = algorithm
             .begin(local, &global, &received, &mut state)
             .with_context(at)?;
-        let objective = Objective {
-            proximal: objective.proximal,
-            linear: objective.linear,
-            correct: objective.correct,
-            freeze: objective.freeze,
-            lr_factor: objective.lr_factor,
-        };
         let started = Instant::now();
         let seed = batch_seed(self.setup.experiment.seed, round.number, client);
         let examples = shard(self.setup, client);

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use folkmoot_data::Progress;
 use folkmoot_federation::{Federation, InProcess};
-use folkmoot_params::Params;
+use folkmoot_params::{Objective, Params};
 use folkmoot_plugin::{Client, Listener, Message, Note, Round, State, Update};
-use folkmoot_train::{Base, Objective, Training, cosine, train};
+use folkmoot_train::{Base, Training, cosine, train};
 use rand::seq::index::sample;
 
 use crate::clients::{Worksite, batch_seed, shard};

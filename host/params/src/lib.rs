@@ -6,11 +6,13 @@
 mod algebra;
 mod checkpoint;
 mod error;
+mod objective;
 mod reduce;
 mod seed;
 mod structure;
 
 pub use error::ParamsError;
+pub use objective::Objective;
 pub use reduce::{median, pairwise_distances, trimmed_mean, weighted_sum};
 pub use seed::Seed;
 pub use structure::{Structure, Tensor};

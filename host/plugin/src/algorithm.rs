@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use folkmoot_params::{Params, Seed};
+use folkmoot_params::{Objective, Params, Seed};
 use serde_json::Value;
 use wasmtime::Store;
 use wasmtime::component::{Instance, Resource};
@@ -13,9 +13,7 @@ use crate::component::Indices;
 use crate::host::Host;
 use crate::host::run::{Cohort, Drawing};
 use crate::settings::check_settings;
-use crate::{
-    Client, Kind, Message, Objective, Plugin, PluginError, Round, State, Training, Update,
-};
+use crate::{Client, Kind, Message, Plugin, PluginError, Round, State, Training, Update};
 
 /// A federated algorithm, ready to be asked.
 pub struct Algorithm {

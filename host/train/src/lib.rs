@@ -21,7 +21,6 @@ pub use base::Base;
 pub use config::Architecture;
 pub use decoder::{Loss, loss_and_gradient};
 pub use infer::{Continuation, Inference, Likelihood};
-pub use objective::Objective;
 pub use optimizer::{AdamW, clip};
 pub use schedule::cosine;
 pub use trainer::{Example, Trained, Training, train};

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use folkmoot_params::{Params, Seed};
+use folkmoot_params::{Objective, Params, Seed};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::{AdamW, Adapter, Base, Objective, clip, loss_and_gradient};
+use crate::{AdamW, Adapter, Base, clip, loss_and_gradient, objective};
 
 /// A tokenised row: ids, and which of them are learnt.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -56,8 +56,8 @@ pub fn train(
 ) -> Result<Trained> {
     ensure!(!examples.is_empty(), "no example to train on");
     adapter.check(base.architecture(), global)?;
-    objective.check(global)?;
-    let frozen = objective.frozen(global);
+    objective::check(objective, global)?;
+    let frozen = objective::frozen(objective, global);
     let lr = training.lr * objective.lr_factor;
     let mut optimizer = AdamW::new(global.count(), training.weight_decay);
     let mut params = global.clone();
@@ -80,7 +80,7 @@ pub fn train(
         trained += loss.trained;
         tokens += loss.tokens;
         let mut w = params.values().to_vec();
-        objective.add_gradient(&w, &mut gradient, &frozen);
+        objective::add_gradient(objective, &w, &mut gradient, &frozen);
         grad_norm = clip(&mut gradient, training.max_grad_norm);
         ensure!(
             grad_norm.is_finite(),
@@ -88,7 +88,7 @@ pub fn train(
             step + 1
         );
         optimizer.step(&mut w, &gradient, &frozen, lr);
-        objective.correct(&mut w, lr, &frozen);
+        objective::correct(objective, &mut w, lr, &frozen);
         params = params.with_values(w)?;
     }
     Ok(Trained {

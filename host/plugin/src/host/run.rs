@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use folkmoot_params::{Params, Seed};
+use folkmoot_params::{Objective, Params, Seed};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use wasmtime::Result;
@@ -81,33 +81,6 @@ pub struct Answered(Arc<Update>);
 
 /// The updates of a round in ascending client id.
 pub struct Cohort(pub(crate) Vec<Arc<Update>>);
-
-/// What the host adds to plain local training.
-#[derive(Clone, Debug)]
-pub struct Objective {
-    /// Σ μ/2 · |w - reference|².
-    pub proximal: Vec<(f64, Params)>,
-    /// Σ ⟨gradient, w⟩.
-    pub linear: Vec<Params>,
-    /// After every optimizer step: w ← w - lr · direction.
-    pub correct: Vec<Params>,
-    /// Globs of tensors that do not train.
-    pub freeze: Vec<String>,
-    /// Factor of the round's learning rate.
-    pub lr_factor: f64,
-}
-
-impl Default for Objective {
-    fn default() -> Self {
-        Self {
-            proximal: Vec::new(),
-            linear: Vec::new(),
-            correct: Vec::new(),
-            freeze: Vec::new(),
-            lr_factor: 1.0,
-        }
-    }
-}
 
 /// A finished local training.
 #[derive(Clone, Debug)]
