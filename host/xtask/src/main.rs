@@ -67,8 +67,10 @@ fn run(task: Task) -> Result<()> {
             Ok(())
         }
         Task::Test { arguments } => {
-            build_program()?;
-            // The tests drive the program that was just built, so the profile must be the same.
+            wasm_toolchain()?;
+            // The tests drive the program, so it is built first, with the profile and the features that
+            // the tests are built with.
+            start(cargo().args(["build", "--workspace", "--release"]))?;
             start(
                 cargo()
                     .args(["test", "--workspace", "--release"])
