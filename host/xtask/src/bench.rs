@@ -50,14 +50,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         turns,
         threads,
     } = bench;
-    start(cargo().args([
-        "build",
-        "--release",
-        "--package",
-        "folkmoot-train",
-        "--example",
-        "steps",
-    ]))?;
+    start(cargo().args(["build", "--release", "--workspace", "--example", "steps"]))?;
     let target =
         std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let model = match model {
