@@ -181,15 +181,15 @@ impl Source {
         let mut file = File::open(path)?;
         let content = Content::read(&mut file).context("not a readable GGUF file")?;
         let length = file.metadata()?.len();
-        for (name, info) in &content.tensor_infos {
+        let ends = content.tensor_infos.iter().map(|(name, info)| {
             let blocks = info.shape.elem_count() / info.ggml_dtype.block_size();
             let size = (blocks * info.ggml_dtype.type_size()) as u64;
-            let end = content
-                .tensor_data_offset
-                .saturating_add(info.offset)
-                .saturating_add(size);
-            ensure!(
-                end <= length,
+            let start = content.tensor_data_offset.saturating_add(info.offset);
+            (start.saturating_add(size), name)
+        });
+        // The first in the file: the table's own order is a hash map's, another in every process.
+        if let Some((end, name)) = ends.filter(|(end, _)| *end > length).min() {
+            bail!(
                 "the file is truncated: tensor `{name}` ends at byte {end}, the file has {length}"
             );
         }
