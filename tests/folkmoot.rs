@@ -25,6 +25,14 @@ mod tokenizer;
 #[path = "features/plugins.rs"]
 mod plugins;
 
+/// Every algorithm beside numpy and Flower, and what must hold of each.
+#[path = "features/algorithms.rs"]
+mod algorithms;
+
+/// Aggregation of files made by any stack.
+#[path = "features/aggregate.rs"]
+mod aggregate;
+
 /// Hostile and broken plugins: each failure has its own error.
 #[path = "features/sandbox.rs"]
 mod sandbox;

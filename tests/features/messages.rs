@@ -79,7 +79,7 @@ fn setting_out_of_range() {
     let change = edit(
         "reviews.toml",
         "plugin = \"fedavg\"",
-        "plugin = \"fedavgm\"\nsettings = { beta = 1.5 }",
+        "plugin = \"fedavgm\"\nsettings = { beta1 = 1.5 }",
     );
     check("setting-out-of-range", change, &[]);
 }
@@ -89,7 +89,7 @@ fn setting_out_of_range_on_the_command_line() {
     check(
         "argument-out-of-range",
         |_| (),
-        &["--algorithm", "fedavgm", "--algorithm-arg", "beta=-1"],
+        &["--algorithm", "fedavgm", "--algorithm-arg", "beta1=-1"],
     );
 }
 

@@ -4,83 +4,9 @@ use folkmoot_params::{Params, Seed};
 use folkmoot_plugin::{
     Algorithm, Client, Kind, Metric, Observations, Partitioner, Reply, Round, State, Update, View,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::bench::{close, golden, numbers, plugin};
-
-fn params(shapes: &Value, values: &Value) -> Params {
-    let tensors = shapes.as_object().unwrap().iter().map(|(name, shape)| {
-        let shape = numbers(shape)
-            .into_iter()
-            .map(|size| size as usize)
-            .collect();
-        let values = numbers(&values[name])
-            .into_iter()
-            .map(|value| value as f32)
-            .collect();
-        (name.clone(), shape, values)
-    });
-    Params::from_tensors(tensors).unwrap()
-}
-
-/// Runs an algorithm over the golden file's rounds; its state is the only thing that lasts.
-fn check_algorithm(name: &str, settings: &Value) {
-    let golden = golden("algorithms.json");
-    let shapes = &golden["shapes"];
-    let algorithm = Algorithm::new(plugin(name, Kind::Algorithm), settings).unwrap();
-    let mut global = params(shapes, &golden["global"]);
-    let mut state = State::default();
-    algorithm.start(&global, &mut state).unwrap();
-    let rounds = golden["rounds"].as_array().unwrap();
-    for (index, (updates, expected)) in rounds
-        .iter()
-        .zip(golden[name].as_array().unwrap())
-        .enumerate()
-    {
-        let updates = updates
-            .as_array()
-            .unwrap()
-            .iter()
-            .enumerate()
-            .map(|(id, update)| {
-                Arc::new(Update {
-                    client: Client {
-                        id: id as u32,
-                        examples: update["examples"].as_u64().unwrap(),
-                        ..Client::default()
-                    },
-                    steps: 1,
-                    lr: 1.0,
-                    staleness: 0,
-                    delta: params(shapes, &update["delta"]),
-                    message: Default::default(),
-                })
-            });
-        let round = Round {
-            number: index as u32 + 1,
-            total: rounds.len() as u32,
-            seed: Seed(1),
-        };
-        global = algorithm
-            .aggregate(round, &global, &updates.collect::<Vec<_>>(), &mut state)
-            .unwrap();
-        let expected = params(shapes, expected);
-        for (found, expected) in global.values().iter().zip(expected.values()) {
-            assert!(
-                (found - expected).abs() < 1e-6,
-                "{name}, round {}: {found} {expected}",
-                index + 1
-            );
-        }
-    }
-}
-
-/// FedAvg and FedAvgM, as WASM, over four rounds beside numpy (which is checked against Flower's code).
-#[test]
-fn algorithms_agree_with_numpy_and_flower() {
-    check_algorithm("fedavg", &json!({}));
-    check_algorithm("fedavgm", &json!({ "beta": 0.9 }));
-}
+use crate::bench::{close, golden, plugin};
 
 /// Global parameters that are not finite are refused by tensor, and a call that fails leaves the
 /// algorithm's state as it was.
@@ -106,6 +32,7 @@ fn a_bad_aggregate_is_refused_and_forgotten() {
     let round = Round {
         number: 1,
         total: 1,
+        clients: 1,
         seed: Seed(1),
     };
     let mut state = State::default();
@@ -259,23 +186,35 @@ fn settings_are_documented_by_the_struct() {
     assert_eq!(plugin.description.summary, "FedAvg with server momentum.");
     assert!(plugin.description.references[0].contains("arxiv.org/abs/1909.06335"));
     let settings = plugin.settings();
-    assert_eq!(settings.len(), 1);
-    let beta = &settings[0];
-    assert_eq!(
-        (
-            beta.name.as_str(),
-            beta.kind.as_str(),
-            beta.range.as_deref()
-        ),
-        ("beta", "number", Some("0 to 1"))
-    );
-    assert!(!beta.required);
-    let error = Algorithm::new(plugin, &json!({ "beta": 1.5 }))
+    let told = settings.iter().map(|setting| {
+        let default = setting.default.as_ref().map(ToString::to_string);
+        let range = setting.range.clone().unwrap_or_default();
+        [
+            setting.name.clone(),
+            setting.kind.clone(),
+            default.unwrap_or_default(),
+            range,
+        ]
+    });
+    let expected = [
+        ["eta", "number", "1.0", "at least 0"],
+        ["beta1", "number", "0.9", "0 to 1"],
+        [
+            "variant",
+            "choice",
+            "\"paper\"",
+            "\"paper\" or \"openfedllm\"",
+        ],
+        ["weighting", "choice", "", "\"examples\" or \"uniform\""],
+    ];
+    assert_eq!(told.collect::<Vec<_>>(), expected);
+    assert!(settings.iter().all(|setting| !setting.required));
+    let error = Algorithm::new(plugin, &json!({ "beta1": 1.5 }))
         .err()
         .unwrap()
         .to_string();
     assert_eq!(
         error,
-        "settings of plugin `fedavgm`: `beta` is 1.5, it must be 0 to 1"
+        "settings of plugin `fedavgm`: `beta1` is 1.5, it must be 0 to 1"
     );
 }

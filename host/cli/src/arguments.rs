@@ -20,6 +20,8 @@ pub(crate) enum Command {
     Run(RunArguments),
     /// Resolve an experiment and print what would run, without training
     Check(ExperimentArguments),
+    /// Run one round of an algorithm's server half on files made by any stack
+    Aggregate(AggregateArguments),
     /// List, show and build plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -45,12 +47,62 @@ pub(crate) enum PluginCommand {
 }
 
 #[derive(Args)]
+pub(crate) struct AggregateArguments {
+    /// A name, or a path to a component
+    #[arg(long, value_name = "NAME|PATH")]
+    pub(crate) algorithm: String,
+    /// A setting of the algorithm
+    #[arg(long = "algorithm-arg", value_name = "KEY=VALUE")]
+    pub(crate) algorithm_args: Vec<String>,
+    /// The global parameters that the updates started from: a safetensors file or an adapter's folder
+    #[arg(long, value_name = "PATH")]
+    pub(crate) global: PathBuf,
+    /// A client's update, with what is known of it: examples, steps, lr, client, or a figure. Beside
+    /// c0.safetensors, c0.NAME.safetensors holds tensors sent with it and c0.json its numbers
+    #[arg(long = "update", value_name = "PATH[:KEY=NUMBER,...]", required = true)]
+    pub(crate) updates: Vec<String>,
+    /// What an update is: the client's parameters, or its change of the global ones
+    #[arg(long, value_name = "KIND", default_value = "weights")]
+    pub(crate) update_is: UpdateIs,
+    /// Where the algorithm's state is kept between rounds
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// The round, from 1
+    #[arg(long, default_value_t = 1)]
+    pub(crate) round: u32,
+    /// Rounds in all [default: the present one]
+    #[arg(long)]
+    pub(crate) rounds: Option<u32>,
+    /// Clients of the federation [default: as many as updates]
+    #[arg(long)]
+    pub(crate) clients: Option<u32>,
+    /// Where the algorithm's randomness comes from
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Where the next global parameters go
+    #[arg(long, value_name = "PATH")]
+    pub(crate) out: PathBuf,
+    /// Threads [default: all processors]
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum UpdateIs {
+    Weights,
+    Delta,
+}
+
+#[derive(Args)]
 pub(crate) struct RunArguments {
     #[command(flatten)]
     pub(crate) experiment: ExperimentArguments,
     /// The run folder [default: runs/NAME-N, the first N that is free]
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
+    /// Go on with the run in --out after its last checkpoint
+    #[arg(long, requires = "out")]
+    pub(crate) resume: bool,
 }
 
 #[derive(Args)]

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod aggregate;
 pub(crate) mod check;
 pub(crate) mod plugin;
 pub(crate) mod run;

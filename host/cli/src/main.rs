@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Check(arguments) => commands::check::check(&arguments),
+        Command::Aggregate(arguments) => commands::aggregate::aggregate(&arguments),
         Command::Plugin(PluginCommand::List) => commands::plugin::list(),
         Command::Plugin(PluginCommand::Info { plugin }) => commands::plugin::info(&plugin),
         Command::Plugin(PluginCommand::Build { folder, out }) => {

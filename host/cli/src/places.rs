@@ -30,15 +30,22 @@ pub(crate) fn sandbox(listener: Listener) -> Result<Sandbox> {
     Ok(Sandbox::new(Limits::default(), &compiled, listener)?)
 }
 
-pub(crate) fn places(arguments: &ExperimentArguments, listener: Listener) -> Result<Places> {
-    let catalogue = dirs::config_dir().map(|folder| folder.join("folkmoot/catalogue"));
-    let threads = match arguments.threads {
-        Some(threads) => threads,
+/// How many threads to use; also those of the arithmetic on parameters.
+pub(crate) fn threads(asked: Option<usize>) -> Result<usize> {
+    let threads = match asked {
+        Some(threads) => threads.max(1),
         None => std::thread::available_parallelism()
             .context("counting processors")?
             .get(),
     };
-    // candle and gemm size their own work by this pool.
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    pool.build_global().context("starting threads")?;
+    Ok(threads)
+}
+
+pub(crate) fn places(arguments: &ExperimentArguments, listener: Listener) -> Result<Places> {
+    let catalogue = dirs::config_dir().map(|folder| folder.join("folkmoot/catalogue"));
+    let threads = threads(arguments.threads)?;
     Ok(Places {
         cache: cache()?.join("files"),
         catalogue: catalogue.filter(|folder| folder.is_dir()),

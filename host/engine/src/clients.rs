@@ -1,25 +1,49 @@
-//! The client half of a round, and the server's reading of what clients answer.
+//! The client half of a round: begin, train, finish, answer.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use anyhow::{Context, Result, anyhow, bail};
-use folkmoot_federation::{Answer, Digest, Federation, Lease, Task};
-use folkmoot_params::{Params, Seed};
-use folkmoot_plugin::{Client, Message, Round, State, Training as Finished, Update};
+use anyhow::{Context, Result, anyhow, ensure};
+use folkmoot_federation::{Answer, Federation, Lease, Task};
+use folkmoot_params::{Objective, Params, Seed};
+use folkmoot_plugin::{Message, Round, State, Training as Finished};
 use folkmoot_train::{Base, Example, Trained, Training, train};
+use glob_match::glob_match;
 
-use crate::parcel::{pack_message, unpack_message};
+use crate::parcel::{open_message, pack_message};
 use crate::resolve::Setup;
+use crate::updates::{blob, check_finite};
 
 /// What every client of a round works with.
 pub(crate) struct Worksite<'a> {
     pub(crate) setup: &'a Setup,
     pub(crate) base: &'a Arc<Base>,
     pub(crate) federation: &'a dyn Federation,
-    /// What the algorithm keeps at each client.
-    pub(crate) states: Mutex<BTreeMap<u32, State>>,
+    /// What stays at each client between rounds.
+    pub(crate) homes: Mutex<BTreeMap<u32, Home>>,
+}
+
+/// What stays at a client.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Home {
+    /// The algorithm's own.
+    pub(crate) state: State,
+    /// Tensors that its objective keeps from being sent.
+    pub(crate) kept: Option<Params>,
+}
+
+impl Home {
+    /// The client's own model, where its algorithm makes one: what it keeps over `global`, or the state's
+    /// parameters `personal`.
+    pub(crate) fn personal(&self, global: &Params) -> Option<Params> {
+        if let Some(kept) = &self.kept {
+            return global.merge(kept).ok();
+        }
+        let personal = self.state.params.get("personal")?;
+        global.check_same_structure(personal).ok()?;
+        Some(personal.clone())
+    }
 }
 
 impl Worksite<'_> {
@@ -46,125 +70,86 @@ impl Worksite<'_> {
         Ok(())
     }
 
-    /// Does one task: begin, train, finish, answer.
+    /// Does one task.
     pub(crate) fn work(&self, lease: &Lease, round: Round, training: &Training) -> Result<Answer> {
         let task = &lease.task;
         let client = task.client;
-        let at = || format!("round {}, client {client}", task.round);
-        let global =
-            Params::from_safetensors(&self.get(&task.inputs, "global")?).with_context(at)?;
-        let received = unpack_message(&self.get(&task.inputs, "message")?).with_context(at)?;
-        let mut state = self.state(client)?;
+        let file = |role| self.federation.file(blob(&task.inputs, role)?);
+        let global = Params::open(&file("global")?)?;
+        let received = open_message(&file("message")?)?;
+        let mut home = self.homes()?.get(&client).cloned().unwrap_or_default();
         let algorithm = &self.setup.algorithm;
         let local = Round {
             seed: round.seed.derive("client", u64::from(client)),
             ..round
         };
-        let objective = algorithm
-            .begin(local, &global, &received, &mut state)
-            .with_context(at)?;
+        let objective = algorithm.begin(local, &global, &received, &mut home.state)?;
+        check_keep(&objective, &global)?;
+        let start = match &home.kept {
+            Some(kept) => global.merge(kept)?,
+            None => global.clone(),
+        };
         let started = Instant::now();
         let seed = batch_seed(self.setup.experiment.seed, round.number, client);
         let examples = shard(self.setup, client);
         let adapter = &self.setup.experiment.adapter;
         let trained = train(
-            self.base, adapter, &global, &examples, training, &objective, seed,
-        )
-        .with_context(at)?;
-        let figures = figures(&trained, started.elapsed().as_secs_f64());
-        let delta = trained.params.sub(&global).with_context(at)?;
+            self.base, adapter, &start, &examples, training, &objective, seed,
+        )?;
+        let mut figures = figures(&trained, examples.len(), started.elapsed().as_secs_f64());
+        let keeps = |name: &str| objective.keep.iter().any(|glob| glob_match(glob, name));
+        home.kept = trained.params.filter(keeps);
+        let delta = trained.params.sub(&start)?;
+        let delta = delta.filter(|name| !keeps(name));
+        let delta = delta.context("the objective keeps every tensor: nothing is left to send")?;
         check_finite(client, "update", &delta)?;
+        if let Some(kept) = &home.kept {
+            figures.insert("kept".into(), kept.structure().tensors().len() as f64);
+        }
         let finished = Finished {
             steps: trained.steps as u32,
             lr: trained.lr,
             figures: figures.clone(),
-            before: global,
+            before: start,
             after: trained.params,
+            personal: trained.personal,
         };
-        let message = algorithm
-            .finish(local, &finished, &received, &mut state)
-            .with_context(at)?;
+        let message = algorithm.finish(local, &finished, &received, &mut home.state)?;
         for (name, params) in &message.params {
             check_finite(client, &format!("message `{name}`"), params)?;
         }
-        self.keep(client, state)?;
+        self.homes()?.insert(client, home);
+        let attack = self.setup.experiment.attack.as_ref();
+        let delta = match attack.filter(|attack| attack.clients().contains(&client)) {
+            Some(attack) => attack.corrupt(&delta, seed.derive("attack", 0)),
+            None => delta,
+        };
+        let delta = self.federation.put(&delta.to_safetensors()?)?;
+        let message = self.federation.put(&pack_message(&message)?)?;
         Ok(Answer {
             round: task.round,
             client,
-            outputs: BTreeMap::from([
-                (
-                    "delta".to_owned(),
-                    self.federation.put(&delta.to_safetensors()?)?,
-                ),
-                (
-                    "message".to_owned(),
-                    self.federation.put(&pack_message(&message)?)?,
-                ),
-            ]),
+            outputs: BTreeMap::from([("delta".to_owned(), delta), ("message".to_owned(), message)]),
             figures,
         })
     }
 
-    /// The round's updates in ascending client id, each checked against `global`.
-    pub(crate) fn updates(
-        &self,
-        round: Round,
-        global: &Params,
-        clients: &[Client],
-    ) -> Result<Vec<Arc<Update>>> {
-        let answers = self.federation.answers()?;
-        let updates = answers.iter().map(|answer| {
-            let client = answer.client;
-            let at = || format!("round {}, client {client}", round.number);
-            let delta =
-                Params::from_safetensors(&self.get(&answer.outputs, "delta")?).with_context(at)?;
-            global
-                .check_same_structure(&delta)
-                .context("update")
-                .with_context(at)?;
-            check_finite(client, "update", &delta)?;
-            let figure = |name: &str| answer.figures.get(name).copied().unwrap_or_default();
-            let known = clients
-                .get(client as usize)
-                .with_context(|| format!("client {client} is unknown"))?;
-            Ok(Arc::new(Update {
-                client: Client {
-                    figures: answer.figures.clone(),
-                    ..known.clone()
-                },
-                steps: figure("steps") as u32,
-                lr: figure("lr"),
-                staleness: 0,
-                delta,
-                message: unpack_message(&self.get(&answer.outputs, "message")?).with_context(at)?,
-            }))
-        });
-        updates.collect()
+    pub(crate) fn homes(&self) -> Result<MutexGuard<'_, BTreeMap<u32, Home>>> {
+        let homes = self.homes.lock();
+        homes.map_err(|_| anyhow!("a client's thread panicked"))
     }
+}
 
-    fn get(&self, blobs: &BTreeMap<String, Digest>, role: &str) -> Result<Vec<u8>> {
-        let digest = blobs
-            .get(role)
-            .with_context(|| format!("blob `{role}` is missing"))?;
-        self.federation.get(digest)
+/// Refuses globs that keep nothing: most likely they are misspelt.
+fn check_keep(objective: &Objective, global: &Params) -> Result<()> {
+    for glob in &objective.keep {
+        let mut tensors = global.structure().tensors().iter();
+        ensure!(
+            tensors.any(|tensor| glob_match(glob, &tensor.name)),
+            "objective: keeping `{glob}` selects no tensor"
+        );
     }
-
-    fn state(&self, client: u32) -> Result<State> {
-        let states = self
-            .states
-            .lock()
-            .map_err(|_| anyhow!("a client's thread panicked"))?;
-        Ok(states.get(&client).cloned().unwrap_or_default())
-    }
-
-    fn keep(&self, client: u32, state: State) -> Result<()> {
-        let mut states = self
-            .states
-            .lock()
-            .map_err(|_| anyhow!("a client's thread panicked"))?;
-        states.insert(client, state);
-        Ok(())
-    }
+    Ok(())
 }
 
 /// The examples of one client.
@@ -179,39 +164,18 @@ pub(crate) fn batch_seed(seed: Seed, round: u32, client: u32) -> Seed {
         .derive("client", u64::from(client))
 }
 
-fn figures(trained: &Trained, seconds: f64) -> BTreeMap<String, f64> {
-    BTreeMap::from([
+fn figures(trained: &Trained, examples: usize, seconds: f64) -> BTreeMap<String, f64> {
+    let mut figures = BTreeMap::from([
+        ("examples".to_owned(), examples as f64),
         ("loss".to_owned(), trained.loss),
         ("steps".to_owned(), trained.steps as f64),
         ("lr".to_owned(), trained.lr),
         ("tokens".to_owned(), trained.tokens as f64),
         ("grad-norm".to_owned(), trained.grad_norm),
         ("seconds".to_owned(), seconds),
-    ])
-}
-
-fn check_finite(client: u32, what: &str, params: &Params) -> Result<()> {
-    match params.first_non_finite() {
-        None => Ok(()),
-        Some((tensor, index, value)) => {
-            bail!("{what} of client {client}: tensor `{tensor}` holds {value} at {index}")
-        }
+    ]);
+    if let Some(loss) = trained.initial_loss {
+        figures.insert("initial-loss".into(), loss);
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_value_that_is_not_finite_names_client_and_tensor() {
-        let params =
-            |value| Params::from_tensors([("w".to_owned(), vec![2], vec![0.0, value])]).unwrap();
-        check_finite(3, "update", &params(1.0)).unwrap();
-        let error = check_finite(3, "update", &params(f32::NAN)).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "update of client 3: tensor `w` holds NaN at 1"
-        );
-    }
+    figures
 }

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use folkmoot_data::{HeldOut, Mapping, Sample, Template};
-use folkmoot_params::Seed;
+use folkmoot_params::{Params, Seed};
 use folkmoot_train::Adapter;
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
+
+use crate::Overrides;
 
 /// An experiment, in the order of the data's flow.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -30,6 +32,61 @@ pub struct Experiment {
     pub compare: Compare,
     #[serde(default)]
     pub checkpoint: Checkpoint,
+    /// Clients that misbehave, to study what an algorithm makes of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attack: Option<Attack>,
+}
+
+/// `[attack]`: what some clients send instead of their update.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Attack {
+    /// -factor times the update.
+    SignFlip {
+        clients: Vec<u32>,
+        #[serde(default = "one")]
+        factor: f32,
+    },
+    /// Normal noise of this standard deviation.
+    Noise { clients: Vec<u32>, deviation: f32 },
+    /// NaN everywhere.
+    NonFinite { clients: Vec<u32> },
+}
+
+fn one() -> f32 {
+    1.0
+}
+
+impl Attack {
+    /// Who attacks.
+    pub fn clients(&self) -> &[u32] {
+        match self {
+            Self::SignFlip { clients, .. }
+            | Self::Noise { clients, .. }
+            | Self::NonFinite { clients } => clients,
+        }
+    }
+
+    /// What is sent instead of `delta`.
+    pub(crate) fn corrupt(&self, delta: &Params, seed: Seed) -> Params {
+        match self {
+            Self::SignFlip { factor, .. } => delta.scale(-factor),
+            Self::Noise { deviation, .. } => delta.gaussian(seed).scale(*deviation),
+            Self::NonFinite { .. } => delta.filled(f32::NAN),
+        }
+    }
+}
+
+/// What becomes of a round when a client's update is bad: not finite, of other tensors, with implausible
+/// counts, or not there because its training failed.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BadUpdate {
+    /// The run stops with an error.
+    #[default]
+    Stop,
+    /// The round goes on without it, and the record says so.
+    Drop,
 }
 
 /// `[model]`
@@ -102,6 +159,9 @@ pub struct LocalTraining {
     pub weight_decay: f64,
     #[serde(default = "default_max_grad_norm")]
     pub max_grad_norm: f64,
+    /// `stop` (default) or `drop`.
+    #[serde(default)]
+    pub bad_update: BadUpdate,
 }
 
 fn default_max_grad_norm() -> f64 {
@@ -171,19 +231,6 @@ pub struct Document {
     overrides: Overrides,
 }
 
-/// What the command line changes in an experiment.
-#[derive(Clone, Default, Debug)]
-pub struct Overrides {
-    /// `key.path=value`, the value as TOML or else as text.
-    pub set: Vec<String>,
-    pub algorithm: Option<String>,
-    pub algorithm_args: Vec<String>,
-    pub partitioner: Option<String>,
-    pub partitioner_args: Vec<String>,
-    pub metrics: Vec<String>,
-    pub metric_args: Vec<String>,
-}
-
 impl Document {
     /// Reads `path` and applies `overrides`.
     pub fn read(path: &Path, overrides: &Overrides) -> Result<Self> {
@@ -233,173 +280,6 @@ impl Document {
     }
 }
 
-impl Overrides {
-    /// The last argument that changes `key` or something in it.
-    fn of(&self, key: &str) -> Option<String> {
-        let plugged = [
-            (
-                "algorithm",
-                "--algorithm",
-                &self.algorithm,
-                &self.algorithm_args,
-            ),
-            (
-                "partition",
-                "--partitioner",
-                &self.partitioner,
-                &self.partitioner_args,
-            ),
-        ];
-        for (part, flag, plugin, arguments) in plugged {
-            match (key.strip_prefix(part), arguments.last(), plugin) {
-                (Some(".settings"), Some(argument), _) => {
-                    return Some(format!("{flag}-arg {argument}"));
-                }
-                (Some(".settings" | ".plugin"), _, Some(plugin)) => {
-                    return Some(format!("{flag} {plugin}"));
-                }
-                _ => {}
-            }
-        }
-        if key == "evaluation.metrics" {
-            let argument = self
-                .metric_args
-                .last()
-                .map(|argument| format!("--metric-arg {argument}"));
-            let plugin = self
-                .metrics
-                .last()
-                .map(|metric| format!("--metric {metric}"));
-            if let Some(argument) = argument.or(plugin) {
-                return Some(argument);
-            }
-        }
-        let set = self.set.iter().rev().find(|change| {
-            let changed = change.split('=').next().unwrap_or_default().trim();
-            changed == key
-                || changed
-                    .strip_prefix(key)
-                    .is_some_and(|rest| rest.starts_with('.'))
-        });
-        set.map(|change| format!("--set {change}"))
-    }
-
-    fn apply(&self, experiment: &mut toml::Table) -> Result<()> {
-        for change in &self.set {
-            let (key, value) = pair(change, "--set")?;
-            set(experiment, &key, value).with_context(|| format!("--set {change}"))?;
-        }
-        plug(
-            experiment,
-            "algorithm",
-            &self.algorithm,
-            &self.algorithm_args,
-        )?;
-        plug(
-            experiment,
-            "partition",
-            &self.partitioner,
-            &self.partitioner_args,
-        )?;
-        if !self.metrics.is_empty() {
-            let metrics = self.metrics.iter().map(|plugin| {
-                toml::Value::Table(toml::Table::from_iter([(
-                    "plugin".into(),
-                    toml::Value::from(plugin.as_str()),
-                )]))
-            });
-            set(
-                experiment,
-                "evaluation.metrics",
-                toml::Value::Array(metrics.collect()),
-            )?;
-        }
-        for change in &self.metric_args {
-            let (key, value) = pair(change, "--metric-arg")?;
-            let metrics = experiment
-                .get_mut("evaluation")
-                .and_then(|e| e.get_mut("metrics"));
-            let metrics = metrics
-                .and_then(toml::Value::as_array_mut)
-                .context("no metric to set")?;
-            let (name, key) = match key.split_once('.') {
-                Some((name, key)) => (Some(name.to_owned()), key.to_owned()),
-                None => (None, key),
-            };
-            let mut chosen = metrics
-                .iter_mut()
-                .filter_map(toml::Value::as_table_mut)
-                .filter(|metric| {
-                    name.as_deref().is_none_or(|name| {
-                        metric.get("plugin").and_then(toml::Value::as_str) == Some(name)
-                    })
-                });
-            let metric = chosen
-                .next()
-                .with_context(|| format!("--metric-arg {change}: no such metric"))?;
-            ensure!(
-                name.is_some() || chosen.next().is_none(),
-                "--metric-arg {change}: there are several metrics, write METRIC.{change}"
-            );
-            set(metric, &format!("settings.{key}"), value)?;
-        }
-        Ok(())
-    }
-}
-
-/// Another plugin starts without settings; the same one keeps the file's.
-fn plug(
-    experiment: &mut toml::Table,
-    part: &str,
-    plugin: &Option<String>,
-    args: &[String],
-) -> Result<()> {
-    if let Some(plugin) = plugin {
-        let table = experiment.get_mut(part).and_then(toml::Value::as_table_mut);
-        let table = table.with_context(|| format!("the experiment has no [{part}]"))?;
-        let before = table.insert("plugin".into(), toml::Value::from(plugin.as_str()));
-        if before.as_ref().and_then(toml::Value::as_str) != Some(plugin) {
-            table.remove("settings");
-        }
-    }
-    for change in args {
-        let (key, value) = pair(change, "a plugin's argument")?;
-        set(experiment, &format!("{part}.settings.{key}"), value)?;
-    }
-    Ok(())
-}
-
-/// `key=value`; the value is TOML where it parses as that, else text.
-fn pair(change: &str, flag: &str) -> Result<(String, toml::Value)> {
-    let (key, value) = change
-        .split_once('=')
-        .with_context(|| format!("{flag}: `{change}` is not KEY=VALUE"))?;
-    let parsed = toml::from_str::<toml::Table>(&format!("value = {value}"));
-    let parsed = parsed.ok().and_then(|mut table| table.remove("value"));
-    Ok((
-        key.trim().to_owned(),
-        parsed.unwrap_or_else(|| toml::Value::from(value)),
-    ))
-}
-
-fn set(table: &mut toml::Table, key: &str, value: toml::Value) -> Result<()> {
-    let (path, last) = key
-        .rsplit_once('.')
-        .map_or(("", key), |(path, last)| (path, last));
-    let mut place = table;
-    for part in path.split('.').filter(|part| !part.is_empty()) {
-        let inner = place
-            .entry(part)
-            .or_insert_with(|| toml::Value::Table(toml::Table::new()));
-        let Some(inner) = inner.as_table_mut() else {
-            bail!("`{part}` of `{key}` is no table");
-        };
-        place = inner;
-    }
-    place.insert(last.to_owned(), value);
-    Ok(())
-}
-
 /// toml's message, with the nearest known key where one was misspelt.
 fn explain(error: &toml::de::Error) -> anyhow::Error {
     let shown = error.to_string();
@@ -446,13 +326,5 @@ mod tests {
         let text = "name = \"x\"\n[training]\nsteps = 3\ncohort = 9\n";
         assert_eq!(locate(text, "training.cohort"), Some(4));
         assert_eq!(locate(text, "training.batch"), None);
-    }
-
-    #[test]
-    fn a_change_is_toml_or_else_text() {
-        let value = |change| pair(change, "--set").unwrap().1;
-        assert_eq!(value("a=0.5"), toml::Value::Float(0.5));
-        assert_eq!(value("a=[1, 2]").as_array().map(Vec::len), Some(2));
-        assert_eq!(value("a=text"), toml::Value::from("text"));
     }
 }

@@ -1,19 +1,25 @@
 //! From an experiment to a run and its record: resolve everything, then rounds.
 
+mod aggregate;
+mod checkpoint;
 mod clients;
 mod estimate;
 mod evaluate;
 mod experiment;
+mod overrides;
 mod parcel;
 mod record;
 mod resolve;
 mod run;
+mod updates;
 mod view;
 mod workers;
 
+pub use aggregate::{Aggregated, Aggregation, UpdateFile, aggregate};
 pub use estimate::Estimate;
 pub use evaluate::{Evaluator, Scores};
-pub use experiment::{Document, Experiment, Overrides};
+pub use experiment::{Attack, BadUpdate, Document, Experiment};
+pub use overrides::{Overrides, settings};
 pub use record::{Record, Row};
 pub use resolve::{Places, Setup, resolve};
 pub use run::{Event, Notes, Outcome, run};

@@ -1,13 +1,18 @@
 //! Messages and states as bytes, to pass through a federation and to lie in a checkpoint.
 //!
 //! A parcel is a length-prefixed JSON head (names, scalars, bytes) and one safetensors file per named
-//! `params`, in order. Equal contents give equal bytes.
+//! `params`, in order. Equal contents give equal bytes. A parcel is mapped, not read: its scalars stay in
+//! the file until they are used.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use folkmoot_params::Params;
 use folkmoot_plugin::{Message, State};
+use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -27,13 +32,20 @@ pub(crate) fn pack_message(message: &Message) -> Result<Vec<u8>> {
     pack(&message.params, &message.scalars, &message.bytes)
 }
 
-pub(crate) fn unpack_message(bytes: &[u8]) -> Result<Message> {
-    let (params, scalars, bytes) = unpack(bytes)?;
+/// The message in the file at `path`, which must not change, but may be removed.
+pub(crate) fn open_message(path: &Path) -> Result<Message> {
+    let (params, scalars, bytes) = open(path)?;
     Ok(Message {
         params,
         scalars,
         bytes,
     })
+}
+
+/// The state in the file at `path`, which must not change, but may be removed.
+pub(crate) fn open_state(path: &Path) -> Result<State> {
+    let (params, _, bytes) = open(path)?;
+    Ok(State { params, bytes })
 }
 
 pub(crate) fn pack_state(state: &State) -> Result<Vec<u8>> {
@@ -65,31 +77,41 @@ fn pack(
         scalars: scalars.clone(),
         bytes: bytes.clone(),
     })?;
-    let mut parcel = (head.len() as u64).to_le_bytes().to_vec();
-    parcel.extend(head);
+    // Spaces up to eight bytes: the scalars behind are read in place.
+    let padded = head.len().next_multiple_of(8);
+    let mut parcel = (padded as u64).to_le_bytes().to_vec();
+    parcel.extend(&head);
+    parcel.resize(8 + padded, b' ');
     files.iter().for_each(|(_, file)| parcel.extend(file));
     Ok(parcel)
 }
 
-fn unpack(parcel: &[u8]) -> Result<Contents> {
-    let (length, rest) = parcel
-        .split_at_checked(8)
-        .context("parcel without a head")?;
-    let length = u64::from_le_bytes(length.try_into().context("parcel without a head")?);
-    let (head, mut rest) = rest
-        .split_at_checked(usize::try_from(length)?)
-        .context("parcel cut short")?;
-    let head: Head = serde_json::from_slice(head).context("parcel's head")?;
+fn open(path: &Path) -> Result<Contents> {
+    let at = || format!("parcel `{}`", path.display());
+    let file = File::open(path).with_context(at)?;
+    // SAFETY: a map is only undefined behaviour where the file is changed while it lives: parcels lie in
+    // folders of this program, which writes them whole and then only removes them.
+    #[allow(unsafe_code, reason = "the only way to map a file")]
+    let map = unsafe { Mmap::map(&file) }.with_context(at)?;
+    unpack(&Arc::new(map)).with_context(at)
+}
+
+fn unpack(map: &Arc<Mmap>) -> Result<Contents> {
+    let (length, rest) = map.split_at_checked(8).context("without a head")?;
+    let length = u64::from_le_bytes(length.try_into().context("without a head")?);
+    let length = usize::try_from(length)?;
+    let (head, _) = rest.split_at_checked(length).context("cut short")?;
+    let head: Head = serde_json::from_slice(head).context("head")?;
     let mut params = BTreeMap::new();
+    let mut start = 8 + length;
     for (name, length) in head.params {
-        let (file, others) = rest
-            .split_at_checked(usize::try_from(length)?)
-            .context("parcel cut short")?;
-        rest = others;
-        let file = Params::from_safetensors(file).with_context(|| format!("parcel `{name}`"))?;
-        params.insert(name, file);
+        let end = start.checked_add(usize::try_from(length)?);
+        let end = end.filter(|end| *end <= map.len()).context("cut short")?;
+        let own = Params::mapped(map, start..end).with_context(|| format!("`{name}`"))?;
+        params.insert(name, own);
+        start = end;
     }
-    ensure!(rest.is_empty(), "parcel has {} bytes too many", rest.len());
+    ensure!(start == map.len(), "{} bytes too many", map.len() - start);
     Ok((params, head.scalars, head.bytes))
 }
 
@@ -106,12 +128,16 @@ mod tests {
             bytes: BTreeMap::from([("note".to_owned(), vec![0, 255])]),
         };
         let packed = pack_message(&message).unwrap();
-        let again = unpack_message(&packed).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (whole, torn) = (folder.path().join("whole"), folder.path().join("torn"));
+        std::fs::write(&whole, &packed).unwrap();
+        std::fs::write(&torn, &packed[..packed.len() - 1]).unwrap();
+        let again = open_message(&whole).unwrap();
         assert_eq!(again.params["control"].values(), [1.5, -2.0]);
         assert_eq!(
             (again.scalars, again.bytes),
             (message.scalars, message.bytes)
         );
-        assert!(unpack_message(&packed[..packed.len() - 1]).is_err());
+        assert!(open_message(&torn).is_err());
     }
 }

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use folkmoot_federation::write_whole;
 use folkmoot_params::Params;
-use folkmoot_plugin::{Note, Plugin, Said, Score, State};
+use folkmoot_plugin::{Note, Plugin, Said, Score};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::checkpoint::Checkpoint;
 use crate::evaluate::Scores;
-use crate::parcel::pack_state;
 use crate::resolve::Setup;
+use crate::updates::Dropped;
 
 /// A run's folder, open for writing.
 pub struct Record {
@@ -22,7 +23,11 @@ pub struct Record {
     rounds: String,
     clients: String,
     log: File,
+    checkpoint: Option<Checkpoint>,
 }
+
+const STATE: &str = "state";
+const EXCHANGE: &str = "exchange";
 
 /// One line of the final table.
 #[derive(Clone, Debug)]
@@ -45,6 +50,9 @@ pub(crate) struct RoundLine {
     pub(crate) seconds: Seconds,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) scores: BTreeMap<String, f64>,
+    /// Clients whose update was left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) dropped: Vec<Dropped>,
     /// What plugins reported.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) reports: BTreeMap<String, f64>,
@@ -76,43 +84,97 @@ impl Record {
             let mut entries = fs::read_dir(folder).with_context(at)?;
             ensure!(
                 entries.next().is_none(),
-                "{} is not empty\n\nhint: choose another with --out",
+                "{} is not empty\n\nhint: choose another with --out, or go on with --resume",
                 at()
             );
         }
         fs::create_dir_all(folder).with_context(at)?;
+        let record = Self::open(folder)?;
+        record.write("experiment.toml", experiment_text(setup)?.as_bytes())?;
+        record.write_json("digests.json", &digests(setup))?;
+        record.write_json("shards.json", &json!({ "clients": setup.shards }))?;
+        Ok(record)
+    }
+
+    /// Goes on with the run in `folder`, which must be one of the same experiment, plugins, model and
+    /// data. What was recorded after its last checkpoint is done again.
+    pub fn resume(folder: &Path, setup: &Setup) -> Result<Self> {
+        let at = || format!("run folder `{}`", folder.display());
+        let read = |name: &str| fs::read_to_string(folder.join(name)).with_context(at);
+        ensure!(
+            read("experiment.toml")? == experiment_text(setup)?,
+            "{} is of another experiment\n\nhint: its own is in `{}`",
+            at(),
+            folder.join("experiment.toml").display()
+        );
+        let before: Value = serde_json::from_str(&read("digests.json")?).with_context(at)?;
+        let now = digests(setup);
+        for part in ["plugins", "files"] {
+            ensure!(
+                before[part] == now[part],
+                "{}: its {part} had other digests than those found now",
+                at()
+            );
+        }
+        let mut record = Self::open(folder)?;
+        let checkpoint = Checkpoint::latest(&folder.join(STATE))?;
+        let round = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.round);
+        if let Some(checkpoint) = &checkpoint {
+            checkpoint.check(&setup.initial, setup.shards.len())?;
+        }
+        for (name, lines) in [
+            ("rounds.jsonl", &mut record.rounds),
+            ("clients.jsonl", &mut record.clients),
+        ] {
+            if folder.join(name).is_file() {
+                for line in read(name)?.lines() {
+                    let value: Value = serde_json::from_str(line).with_context(at)?;
+                    if value["round"]
+                        .as_u64()
+                        .is_some_and(|own| own <= u64::from(round))
+                    {
+                        lines.push_str(line);
+                        lines.push('\n');
+                    }
+                }
+            }
+        }
+        let exchange = folder.join(EXCHANGE);
+        if exchange.exists() {
+            // What was on its way when the run stopped is sent again.
+            fs::remove_dir_all(&exchange).with_context(at)?;
+        }
+        record.log(&format!("resumed after round {round}"))?;
+        record.checkpoint = checkpoint;
+        Ok(record)
+    }
+
+    fn open(folder: &Path) -> Result<Self> {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
             .open(folder.join("log.txt"));
-        let record = Self {
+        Ok(Self {
             folder: folder.to_owned(),
             rounds: String::new(),
             clients: String::new(),
-            log: log.with_context(at)?,
-        };
-        let experiment = toml::to_string_pretty(&setup.experiment).with_context(at)?;
-        record.write("experiment.toml", experiment.as_bytes())?;
-        let plugin = |plugin: &Plugin| json!({ "kind": plugin.kind.to_string(), "name": plugin.name, "sha256": plugin.digest });
-        let mut plugins = vec![
-            plugin(setup.partitioner.plugin()),
-            plugin(setup.algorithm.plugin()),
-        ];
-        plugins.extend(setup.metrics.iter().map(|metric| plugin(metric.plugin())));
-        let files = setup
-            .digests
-            .iter()
-            .map(|(name, digest)| json!({ "name": name, "sha256": digest }));
-        record.write_json(
-            "digests.json",
-            &json!({
-                "folkmoot": env!("CARGO_PKG_VERSION"),
-                "plugins": plugins,
-                "files": files.collect::<Vec<_>>(),
-            }),
-        )?;
-        record.write_json("shards.json", &json!({ "clients": setup.shards }))?;
-        Ok(record)
+            log: log.with_context(|| format!("run folder `{}`", folder.display()))?,
+            checkpoint: None,
+        })
+    }
+
+    /// Where the run goes on; once.
+    pub(crate) fn take_checkpoint(&mut self) -> Option<Checkpoint> {
+        self.checkpoint.take()
+    }
+
+    pub(crate) fn save(&self, checkpoint: &Checkpoint) -> Result<()> {
+        checkpoint.save(&self.folder.join(STATE))
+    }
+
+    /// Where tasks and answers of the present round lie.
+    pub(crate) fn exchange(&self) -> PathBuf {
+        self.folder.join(EXCHANGE)
     }
 
     /// Where it lies.
@@ -137,28 +199,6 @@ impl Record {
             .experiment
             .adapter
             .save(params, &setup.experiment.model.base, &folder)
-    }
-
-    /// What the algorithm keeps, server and clients, as of the end of `round`.
-    pub(crate) fn state(
-        &self,
-        round: u32,
-        server: &State,
-        clients: &BTreeMap<u32, State>,
-    ) -> Result<()> {
-        let folder = self.folder.join("state").join(format!("round-{round:04}"));
-        fs::create_dir_all(&folder).with_context(|| format!("creating `{}`", folder.display()))?;
-        write_whole(&folder.join("server.parcel"), &pack_state(server)?)?;
-        for (client, state) in clients {
-            let used = !(state.params.is_empty() && state.bytes.is_empty());
-            if used {
-                write_whole(
-                    &folder.join(format!("client-{client}.parcel")),
-                    &pack_state(state)?,
-                )?;
-            }
-        }
-        Ok(())
     }
 
     pub(crate) fn log(&mut self, line: &str) -> Result<()> {
@@ -213,4 +253,27 @@ impl Record {
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         write_whole(&self.folder.join(name), bytes)
     }
+}
+
+fn experiment_text(setup: &Setup) -> Result<String> {
+    toml::to_string_pretty(&setup.experiment).context("writing down the experiment")
+}
+
+/// SHA-256 of everything that a run is made of.
+fn digests(setup: &Setup) -> Value {
+    let plugin = |plugin: &Plugin| json!({ "kind": plugin.kind.to_string(), "name": plugin.name, "sha256": plugin.digest });
+    let mut plugins = vec![
+        plugin(setup.partitioner.plugin()),
+        plugin(setup.algorithm.plugin()),
+    ];
+    plugins.extend(setup.metrics.iter().map(|metric| plugin(metric.plugin())));
+    let files = setup
+        .digests
+        .iter()
+        .map(|(name, digest)| json!({ "name": name, "sha256": digest }));
+    json!({
+        "folkmoot": env!("CARGO_PKG_VERSION"),
+        "plugins": plugins,
+        "files": files.collect::<Vec<_>>(),
+    })
 }

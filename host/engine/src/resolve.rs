@@ -207,6 +207,12 @@ fn check_numbers(document: &Document) -> Result<()> {
             format!("lr_floor {} is above lr {}", training.lr_floor, training.lr),
         );
     }
+    if let Some(attack) = &experiment.attack
+        && let Some(client) = attack.clients().iter().find(|client| **client >= clients)
+    {
+        let message = format!("client {client} of the {clients} clients cannot attack");
+        return no("attack.clients", message);
+    }
     if experiment.checkpoint.every == 0 {
         return no("checkpoint.every", "every is 0".into());
     }

@@ -12,10 +12,13 @@ use folkmoot_plugin::{Client, Listener, Message, Note, Round, State, Update};
 use folkmoot_train::{Base, Training, cosine, train};
 use rand::seq::index::sample;
 
+use crate::BadUpdate;
+use crate::checkpoint::{Checkpoint, Seen};
 use crate::clients::{Worksite, batch_seed, shard};
 use crate::evaluate::{Evaluator, Scores};
 use crate::record::{ClientLine, Record, RoundLine, Row, Seconds};
 use crate::resolve::Setup;
+use crate::updates::{Dropped, Expected};
 
 /// What a run tells whoever watches it.
 #[derive(Debug)]
@@ -75,7 +78,9 @@ pub struct Outcome {
     /// Base, clients alone, federation: those that the experiment asks for.
     pub rows: Vec<Row>,
     pub global: Params,
-    /// Wall seconds of all rounds, and of the training in them.
+    /// Rounds that were run; fewer than the experiment's where it was resumed.
+    pub rounds: u32,
+    /// Wall seconds of these rounds, and of the training in them.
     pub seconds: f64,
     pub training_seconds: f64,
 }
@@ -93,7 +98,7 @@ pub fn run(
     )));
     let base = Arc::new(Base::read(&setup.base_path)?);
     let evaluator = Evaluator::new(setup)?;
-    let exchange = InProcess::new(&record.folder().join("exchange"), Duration::from_secs(3600))?;
+    let exchange = InProcess::new(&record.exchange(), Duration::from_secs(3600))?;
     let mut run = Run {
         setup,
         on,
@@ -102,10 +107,10 @@ pub fn run(
             setup,
             base: &base,
             federation: &exchange,
-            states: Mutex::default(),
+            homes: Mutex::default(),
         },
         clients: clients(setup),
-        last: vec![None; setup.shards.len()],
+        roster: vec![Seen::default(); setup.shards.len()],
     };
     let mut rows = Vec::new();
     if setup.experiment.compare.base {
@@ -113,14 +118,34 @@ pub fn run(
     }
     let mut state = State::default();
     let mut global = setup.initial.clone();
-    setup.algorithm.start(&global, &mut state)?;
+    let mut done = 0;
+    match record.take_checkpoint() {
+        Some(checkpoint) => {
+            on(Event::Note(format!(
+                "going on after round {}",
+                checkpoint.round
+            )));
+            done = checkpoint.round;
+            (global, state) = (checkpoint.global, checkpoint.server);
+            *run.site.homes()? = checkpoint.homes;
+            run.roster = checkpoint.roster;
+            run.introduce(done);
+            exchange.advance(0, done)?;
+        }
+        None => setup.algorithm.start(&global, &mut state)?,
+    }
     let (mut seconds, mut training_seconds) = (0.0, 0.0);
-    for number in 1..=setup.experiment.rounds {
+    for number in done + 1..=setup.experiment.rounds {
         let started = Instant::now();
         let round = setup.round(number);
         exchange.advance(number - 1, number)?;
         let cohort = run.sample(round, &mut state)?;
-        let (updates, train_seconds) = run.train(round, &cohort, &global, &mut state)?;
+        let (updates, dropped, train_seconds) = run.train(round, &cohort, &global, &mut state)?;
+        for Dropped { client, cause } in &dropped {
+            let said = format!("round {number}: client {client} is left out: {cause}");
+            record.log(&said)?;
+            on(Event::Note(said));
+        }
         let next = setup
             .algorithm
             .aggregate(round, &global, &updates, &mut state)?;
@@ -131,11 +156,10 @@ pub fn run(
             ..Seconds::default()
         };
         let scores = run.evaluate_between(number, &global, &mut spent)?;
-        if number.is_multiple_of(setup.experiment.checkpoint.every)
-            || number == setup.experiment.rounds
-        {
+        let last = number == setup.experiment.rounds;
+        let due = last || number.is_multiple_of(setup.experiment.checkpoint.every);
+        if due {
             record.adapter(setup, &format!("round-{number:04}"), &global)?;
-            record.state(number, &state, &run.states()?)?;
         }
         spent.total = started.elapsed().as_secs_f64();
         seconds += spent.total - spent.evaluate;
@@ -151,6 +175,7 @@ pub fn run(
                 step_norm,
                 seconds: spent,
                 scores,
+                dropped,
                 reports,
             },
             &updates
@@ -158,6 +183,16 @@ pub fn run(
                 .map(|update| client_line(number, update))
                 .collect::<Vec<_>>(),
         )?;
+        // After the lines: a checkpoint vouches for the record up to its round.
+        if due {
+            record.save(&Checkpoint {
+                round: number,
+                global: global.clone(),
+                server: state.clone(),
+                homes: run.site.homes()?.clone(),
+                roster: run.roster.clone(),
+            })?;
+        }
         let (total, training) = (spent.total, spent.train);
         record.log(&format!(
             "round {number}: loss {loss:.6}, step norm {step_norm:.6}"
@@ -170,6 +205,11 @@ pub fn run(
         });
     }
     record.adapter(setup, "final", &global)?;
+    for (client, home) in run.site.homes()?.iter() {
+        if let Some(personal) = home.personal(&global) {
+            record.adapter(setup, &format!("client-{client}"), &personal)?;
+        }
+    }
     // What the last round's exchange held is recorded now.
     exchange.advance(setup.experiment.rounds, setup.experiment.rounds + 1)?;
     rows.extend(run.alone()?);
@@ -190,6 +230,7 @@ pub fn run(
     Ok(Outcome {
         rows,
         global,
+        rounds: setup.experiment.rounds - done,
         seconds,
         training_seconds,
     })
@@ -201,8 +242,7 @@ struct Run<'a> {
     evaluator: Evaluator<'a>,
     site: Worksite<'a>,
     clients: Vec<Client>,
-    /// The round in which each client last took part.
-    last: Vec<Option<u32>>,
+    roster: Vec<Seen>,
 }
 
 impl Run<'_> {
@@ -249,14 +289,14 @@ impl Run<'_> {
         Ok(cohort)
     }
 
-    /// Trains the cohort; gives the updates, and the wall seconds of the training.
+    /// Trains the cohort; gives the updates, those left out, and the wall seconds of the training.
     fn train(
         &mut self,
         round: Round,
         cohort: &[u32],
         global: &Params,
         state: &mut State,
-    ) -> Result<(Vec<Arc<Update>>, f64)> {
+    ) -> Result<(Vec<Arc<Update>>, Vec<Dropped>, f64)> {
         let (number, total) = (round.number, round.total);
         (self.on)(Event::Round {
             number,
@@ -270,6 +310,20 @@ impl Run<'_> {
         let messages = messages.collect::<Result<Vec<Message>>>()?;
         self.site.publish(round, cohort, global, &messages)?;
         let training = self.setup.training(round.number);
+        let dropped: Mutex<Vec<Dropped>> = Mutex::default();
+        // A bad update stops the run, or is noted and left out.
+        let leave_out = |client: u32, error: anyhow::Error| -> Result<()> {
+            match self.setup.experiment.training.bad_update {
+                BadUpdate::Stop => Err(error.context(format!("round {number}, client {client}"))),
+                BadUpdate::Drop => {
+                    let cause = format!("{error:#}");
+                    let dropped = dropped
+                        .lock()
+                        .map(|mut all| all.push(Dropped { client, cause }));
+                    dropped.map_err(|_| anyhow::anyhow!("a client's thread panicked"))
+                }
+            }
+        };
         let started = Instant::now();
         self.setup.workers.map(cohort.len(), |_| {
             let lease = self
@@ -277,7 +331,10 @@ impl Run<'_> {
                 .federation
                 .take()?
                 .context("a task for every client of the cohort")?;
-            let answer = self.site.work(&lease, round, &training)?;
+            let answer = match self.site.work(&lease, round, &training) {
+                Ok(answer) => answer,
+                Err(error) => return leave_out(lease.task.client, error),
+            };
             let (client, loss, seconds) = (
                 answer.client,
                 answer.figures["loss"],
@@ -292,22 +349,52 @@ impl Run<'_> {
             Ok(())
         })?;
         let seconds = started.elapsed().as_secs_f64();
-        let updates = self.site.updates(round, global, &self.clients)?;
+        let expected = Expected {
+            global,
+            clients: &self.clients,
+            steps: training.steps,
+        };
+        let mut updates = Vec::new();
+        for answer in self.site.federation.answers()? {
+            match expected.update(self.site.federation, &answer) {
+                Ok(update) => updates.push(update),
+                Err(error) => leave_out(answer.client, error)?,
+            }
+        }
+        let dropped = dropped.into_inner();
+        let mut dropped = dropped.map_err(|_| anyhow::anyhow!("a client's thread panicked"))?;
+        dropped.sort_by_key(|dropped| dropped.client);
         ensure!(
-            updates.len() == cohort.len(),
+            updates.len() + dropped.len() == cohort.len(),
             "round {}: {} answers for {} clients",
             round.number,
-            updates.len(),
+            updates.len() + dropped.len(),
             cohort.len()
         );
+        if let (true, Some(first)) = (updates.is_empty(), dropped.first()) {
+            bail!(
+                "round {}: every update was left out, the first, of client {}, because: {}",
+                round.number,
+                first.client,
+                first.cause
+            );
+        }
         for update in &updates {
-            self.last[update.client.id as usize] = Some(round.number);
-            self.clients[update.client.id as usize].figures = update.client.figures.clone();
+            self.roster[update.client.id as usize] = Seen {
+                last: Some(round.number),
+                figures: update.client.figures.clone(),
+            };
         }
-        for (client, last) in self.clients.iter_mut().zip(&self.last) {
-            client.idle = last.map(|last| round.number - last);
+        self.introduce(round.number);
+        Ok((updates, dropped, seconds))
+    }
+
+    /// Tells the clients' views what the server knows of them after `round`.
+    fn introduce(&mut self, round: u32) {
+        for (client, seen) in self.clients.iter_mut().zip(&self.roster) {
+            client.figures = seen.figures.clone();
+            client.idle = seen.last.map(|last| round - last);
         }
-        Ok((updates, seconds))
     }
 
     /// Scores after this round, if it is one of those; the last round is scored by the final table.
@@ -384,13 +471,6 @@ impl Run<'_> {
         (self.on)(Event::Scored(row.clone()));
         Ok(row)
     }
-
-    fn states(&self) -> Result<BTreeMap<u32, State>> {
-        let states = self.site.states.lock();
-        Ok(states
-            .map_err(|_| anyhow::anyhow!("a client's thread panicked"))?
-            .clone())
-    }
 }
 
 impl Setup {
@@ -399,6 +479,7 @@ impl Setup {
         Round {
             number,
             total: self.experiment.rounds,
+            clients: self.shards.len() as u32,
             seed: self.experiment.seed.derive("plugins", 0),
         }
     }

@@ -61,6 +61,12 @@ impl Blobs {
         Ok(digest)
     }
 
+    /// Where the bytes of `digest` lie, after the same check as [`Blobs::get`].
+    pub fn file(&self, digest: &Digest) -> Result<PathBuf> {
+        self.get(digest)?;
+        self.path(digest)
+    }
+
     /// The bytes of `digest`; bytes that changed on disk are an error.
     pub fn get(&self, digest: &Digest) -> Result<Vec<u8>> {
         let path = self.path(digest)?;

@@ -55,6 +55,10 @@ impl Federation for InProcess {
         self.blobs.get(digest)
     }
 
+    fn file(&self, digest: &Digest) -> Result<PathBuf> {
+        self.blobs.file(digest)
+    }
+
     fn publish(&self, task: Task) -> Result<()> {
         let mut state = self.state()?;
         ensure!(

@@ -10,6 +10,7 @@ pub use blobs::{Blobs, Digest, write_whole};
 pub use in_process::InProcess;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -56,6 +57,9 @@ pub trait Federation: Send + Sync {
     fn put(&self, bytes: &[u8]) -> Result<Digest>;
     /// Gives bytes back, checked against their digest.
     fn get(&self, digest: &Digest) -> Result<Vec<u8>>;
+    /// A local file of those bytes, checked likewise, which stays as it is until it is removed: what is
+    /// large is mapped, not read.
+    fn file(&self, digest: &Digest) -> Result<PathBuf>;
     /// Offers a task of the present round to the clients.
     fn publish(&self, task: Task) -> Result<()>;
     /// The next open task, held under a lease; none if no task is open now.

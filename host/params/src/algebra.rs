@@ -1,4 +1,5 @@
-//! Operations that give new parameters, scalar by scalar.
+//! Operations that give new parameters, scalar by scalar. Each is recorded, not evaluated; structures
+//! that do not match are found at once.
 //!
 //! A product and a sum are rounded one after the other, never fused, so that a host with FMA and a
 //! guest without it agree to the last bit.
@@ -7,131 +8,122 @@ use std::sync::Arc;
 
 use glob_match::glob_match;
 use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
 
+use crate::buffer::Buffer;
+use crate::expression::{Binary, Expression, Pick, Unary};
+use crate::source::Source;
 use crate::{Params, ParamsError, Seed, Structure};
+
+/// Scalars that are drawn from one seed.
+const DRAWN: usize = 65_536;
 
 impl Params {
     /// Same structure, every scalar `value`.
     pub fn filled(&self, value: f32) -> Self {
-        Self::new(self.structure.clone(), vec![value; self.count()])
+        Self::recorded(self.structure().clone(), Expression::Filled(value))
     }
 
     /// Only the tensors whose name matches `glob` (`*` any run of characters).
     pub fn select(&self, glob: &str) -> Result<Self, ParamsError> {
-        // `*` shall cross the slashes of no name: PEFT names have dots only.
-        let chosen = self.structure.tensors().iter();
-        let chosen: Vec<_> = chosen.filter(|t| glob_match(glob, &t.name)).collect();
-        if chosen.is_empty() {
-            return Err(ParamsError::Empty {
+        // `*` crosses the slashes of no name: PEFT names have dots only.
+        let tensors = self.structure().tensors().iter();
+        let chosen = Structure::of(tensors.filter(|tensor| glob_match(glob, &tensor.name)))?;
+        match chosen.tensors().is_empty() {
+            true => Err(ParamsError::Empty {
                 selection: glob.into(),
-            });
+            }),
+            false => Ok(Self::recorded(chosen, Expression::Select(self.clone()))),
         }
-        Self::from_tensors(chosen.into_iter().map(|tensor| {
-            let values = self.values[tensor.range()].to_vec();
-            (tensor.name.clone(), tensor.shape.clone(), values)
-        }))
+    }
+
+    /// The tensors that `keep` lets through; none if it is none.
+    pub fn filter(&self, keep: impl Fn(&str) -> bool) -> Option<Self> {
+        let tensors = self.structure().tensors().iter();
+        let chosen = Structure::of(tensors.filter(|tensor| keep(&tensor.name))).ok()?;
+        let some = !chosen.tensors().is_empty();
+        some.then(|| Self::recorded(chosen, Expression::Select(self.clone())))
     }
 
     /// These tensors, those of `other` replacing the ones of the same name or added after them.
     pub fn merge(&self, other: &Self) -> Result<Self, ParamsError> {
-        let entries = |params: &Self| -> Vec<(String, Vec<usize>, Vec<f32>)> {
-            let tensors = params.structure.tensors().iter();
-            tensors
-                .map(|tensor| {
-                    let values = params.values[tensor.range()].to_vec();
-                    (tensor.name.clone(), tensor.shape.clone(), values)
-                })
-                .collect()
-        };
-        let mut merged = entries(self);
-        merged.retain(|(name, _, _)| other.structure.get(name).is_none());
-        merged.extend(entries(other));
-        Self::from_tensors(merged)
+        let over = other.structure();
+        let own = self.structure().tensors().iter();
+        let mut tensors: Vec<_> = own
+            .filter(|tensor| over.get(&tensor.name).is_none())
+            .collect();
+        tensors.extend(over.tensors());
+        tensors.sort_by(|a, b| a.name.cmp(&b.name));
+        let merged = Structure::of(tensors.into_iter())?;
+        Ok(Self::recorded(
+            merged,
+            Expression::Merge(self.clone(), other.clone()),
+        ))
     }
 
     /// self + other.
     pub fn add(&self, other: &Self) -> Result<Self, ParamsError> {
-        self.zip(other, |a, b| a + b)
+        self.binary(Binary::Add, other)
     }
 
     /// self - other.
     pub fn sub(&self, other: &Self) -> Result<Self, ParamsError> {
-        self.zip(other, |a, b| a - b)
+        self.binary(Binary::Sub, other)
     }
 
     /// self * other, scalar by scalar.
     pub fn mul(&self, other: &Self) -> Result<Self, ParamsError> {
-        self.zip(other, |a, b| a * b)
+        self.binary(Binary::Mul, other)
     }
 
     /// self / other, scalar by scalar.
     pub fn div(&self, other: &Self) -> Result<Self, ParamsError> {
-        self.zip(other, |a, b| a / b)
+        self.binary(Binary::Div, other)
     }
 
     /// The smaller of each pair of scalars; NaN if either is.
     pub fn minimum(&self, other: &Self) -> Result<Self, ParamsError> {
-        self.zip(other, |a, b| {
-            if a.is_nan() || b.is_nan() {
-                f32::NAN
-            } else {
-                a.min(b)
-            }
-        })
+        self.binary(Binary::Minimum, other)
     }
 
     /// The larger of each pair of scalars; NaN if either is.
     pub fn maximum(&self, other: &Self) -> Result<Self, ParamsError> {
-        self.zip(other, |a, b| {
-            if a.is_nan() || b.is_nan() {
-                f32::NAN
-            } else {
-                a.max(b)
-            }
-        })
+        self.binary(Binary::Maximum, other)
     }
 
     /// self + factor * other.
     pub fn add_scaled(&self, factor: f32, other: &Self) -> Result<Self, ParamsError> {
-        self.zip(other, |a, b| a + factor * b)
+        self.binary(Binary::AddScaled(factor), other)
     }
 
     /// factor * self.
     pub fn scale(&self, factor: f32) -> Self {
-        self.map(|a| factor * a)
+        self.unary(Unary::Scale(factor))
     }
 
     /// self + addend.
     pub fn offset(&self, addend: f32) -> Self {
-        self.map(|a| a + addend)
+        self.unary(Unary::Offset(addend))
     }
 
     /// Square root; NaN where a scalar is negative.
     pub fn sqrt(&self) -> Self {
-        self.map(f32::sqrt)
+        self.unary(Unary::Sqrt)
     }
 
     /// self * self.
     pub fn square(&self) -> Self {
-        self.map(|a| a * a)
+        self.unary(Unary::Square)
     }
 
     /// Absolute value.
     pub fn abs(&self) -> Self {
-        self.map(f32::abs)
+        self.unary(Unary::Abs)
     }
 
     /// -1, 0 or 1; NaN stays NaN.
     pub fn sign(&self) -> Self {
-        self.map(|a| {
-            if a > 0.0 {
-                1.0
-            } else if a < 0.0 {
-                -1.0
-            } else {
-                a
-            }
-        })
+        self.unary(Unary::Sign)
     }
 
     /// Every scalar moved into [low, high]; the interval must not be empty.
@@ -141,34 +133,111 @@ impl Params {
                 selection: format!("clamp({low}, {high})"),
             });
         }
-        Ok(self.map(|a| a.clamp(low, high)))
+        Ok(self.unary(Unary::Clamp(low, high)))
     }
 
-    /// Standard normal scalars of this structure, from `seed` alone.
+    /// Standard normal scalars of this structure, from `seed` alone; drawn at once.
     pub fn gaussian(&self, seed: Seed) -> Self {
-        let mut rng = seed.rng();
-        let values = (0..self.count()).map(|_| StandardNormal.sample(&mut rng));
-        Self::new(self.structure.clone(), values.collect())
+        let mut buffer = Buffer::unset(self.count());
+        let blocks = buffer.as_mut_slice().par_chunks_mut(DRAWN).enumerate();
+        blocks.for_each(|(index, block)| {
+            let mut rng = seed.derive("block", index as u64).rng();
+            block.fill_with(|| StandardNormal.sample(&mut rng));
+        });
+        Self::evaluated(self.structure().clone(), Source::Memory(Arc::new(buffer)))
     }
 
-    fn map(&self, op: impl Fn(f32) -> f32) -> Self {
-        let values = self.values.iter().map(|&a| op(a)).collect();
-        Self::new(self.structure.clone(), values)
+    fn unary(&self, op: Unary) -> Self {
+        Self::recorded(
+            self.structure().clone(),
+            Expression::Unary(op, self.clone()),
+        )
     }
 
-    fn zip(&self, other: &Self, op: impl Fn(f32, f32) -> f32) -> Result<Self, ParamsError> {
+    fn binary(&self, op: Binary, other: &Self) -> Result<Self, ParamsError> {
         self.check_same_structure(other)?;
-        let pairs = self.values.iter().zip(other.values.iter());
-        let values = pairs.map(|(&a, &b)| op(a, b)).collect();
-        Ok(Self::new(self.structure.clone(), values))
+        let expression = Expression::Binary(op, self.clone(), other.clone());
+        Ok(Self::recorded(self.structure().clone(), expression))
     }
 }
 
 impl Structure {
     /// Parameters of this structure that are all zero.
     pub fn zeros(self: &Arc<Self>) -> Params {
-        Params::new(self.clone(), vec![0.0; self.count()])
+        Params::recorded(self.clone(), Expression::Filled(0.0))
     }
+}
+
+/// Σ weight · item, each scalar accumulated in f64 in the order of `items` and rounded once.
+pub fn weighted_sum(items: &[(&Params, f64)]) -> Result<Params, ParamsError> {
+    let structure = common("weighted-sum", items.iter().map(|(item, _)| *item))?;
+    let items = items
+        .iter()
+        .map(|(item, weight)| ((*item).clone(), *weight));
+    Ok(Params::recorded(
+        structure,
+        Expression::WeightedSum(items.collect()),
+    ))
+}
+
+/// Coordinate-wise mean after dropping the `drop` smallest and `drop` largest values.
+pub fn trimmed_mean(items: &[&Params], drop: usize) -> Result<Params, ParamsError> {
+    let needed = drop.saturating_mul(2).saturating_add(1);
+    columns("trimmed-mean", Pick::Trimmed(drop), items, needed)
+}
+
+/// Coordinate-wise median; the mean of the two middle values where their number is even.
+pub fn median(items: &[&Params]) -> Result<Params, ParamsError> {
+    columns("median", Pick::Median, items, 1)
+}
+
+/// Coordinate-wise mean of the `keep` values that lie nearest to the median; of two equally near ones
+/// the smaller counts as nearer.
+pub fn mean_near_median(items: &[&Params], keep: usize) -> Result<Params, ParamsError> {
+    if keep == 0 {
+        return Err(ParamsError::Empty {
+            selection: "mean-near-median of 0".into(),
+        });
+    }
+    columns("mean-near-median", Pick::NearMedian(keep), items, keep)
+}
+
+fn columns(
+    operation: &'static str,
+    pick: Pick,
+    items: &[&Params],
+    needed: usize,
+) -> Result<Params, ParamsError> {
+    if items.len() < needed {
+        let found = items.len();
+        return Err(ParamsError::TooFew {
+            operation,
+            needed,
+            found,
+        });
+    }
+    let structure = common(operation, items.iter().copied())?;
+    let items = items.iter().map(|item| (*item).clone()).collect();
+    Ok(Params::recorded(
+        structure,
+        Expression::Columns(pick, items),
+    ))
+}
+
+/// The structure that all items have.
+pub(crate) fn common<'a>(
+    operation: &'static str,
+    mut items: impl Iterator<Item = &'a Params>,
+) -> Result<Arc<Structure>, ParamsError> {
+    let first = items.next().ok_or(ParamsError::TooFew {
+        operation,
+        needed: 1,
+        found: 0,
+    })?;
+    for item in items {
+        first.check_same_structure(item)?;
+    }
+    Ok(first.structure().clone())
 }
 
 #[cfg(test)]

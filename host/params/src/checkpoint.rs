@@ -1,11 +1,17 @@
 //! Parameters as safetensors files, the format that PEFT and everyone else reads.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
 
+use memmap2::Mmap;
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
 
-use crate::{Params, ParamsError};
+use crate::source::{Mapped, Source, Stored};
+use crate::{Params, ParamsError, Structure};
 
 impl Params {
     /// The bytes of a safetensors file that holds these tensors as f32. Equal parameters give equal bytes.
@@ -35,6 +41,62 @@ impl Params {
         });
         Self::from_tensors(tensors.collect::<Result<Vec<_>, ParamsError>>()?)
     }
+
+    /// Maps a safetensors file: its scalars stay where they are until they are used. The file must not
+    /// change as long as these parameters live; it may be removed.
+    pub fn open(path: &Path) -> Result<Self, ParamsError> {
+        let file = |error: std::io::Error| ParamsError::Format {
+            cause: format!("`{}`: {error}", path.display()),
+        };
+        let opened = File::open(path).map_err(file)?;
+        // SAFETY: a map is only undefined behaviour where the file is changed while it lives, which the
+        // caller rules out: what folkmoot maps lies in folders that it writes whole and then only removes.
+        #[allow(unsafe_code, reason = "the only way to map a file")]
+        let map = unsafe { Mmap::map(&opened) }.map_err(file)?;
+        let whole = 0..map.len();
+        Self::mapped(&Arc::new(map), whole).map_err(|error| match error {
+            ParamsError::Format { cause } => ParamsError::Format {
+                cause: format!("`{}`: {cause}", path.display()),
+            },
+            other => other,
+        })
+    }
+
+    /// The safetensors file that lies in `range` of a map; see [`Params::open`].
+    pub fn mapped(map: &Arc<Mmap>, range: Range<usize>) -> Result<Self, ParamsError> {
+        let bytes = map.get(range.clone()).ok_or_else(|| ParamsError::Format {
+            cause: "not a readable safetensors file: cut short".into(),
+        })?;
+        let file = SafeTensors::deserialize(bytes).map_err(format_error)?;
+        let mut tensors: Vec<_> = file.tensors();
+        tensors.sort_by(|a, b| a.0.cmp(&b.0));
+        let places = tensors.iter().map(|(name, view)| {
+            let stored = match view.dtype() {
+                Dtype::F32 => Ok(Stored::F32),
+                Dtype::F16 => Ok(Stored::F16),
+                Dtype::BF16 => Ok(Stored::Bf16),
+                other => Err(not_real(name, other)),
+            };
+            let byte = view.data().as_ptr().addr() - bytes.as_ptr().addr();
+            Ok((range.start + byte, stored?))
+        });
+        let places = places.collect::<Result<Vec<_>, ParamsError>>()?;
+        let entries = tensors
+            .iter()
+            .map(|(name, view)| (name.clone(), view.shape().to_vec()));
+        let structure = Structure::new(entries.collect())?;
+        if structure.tensors().is_empty() {
+            return Self::from_tensors([]);
+        }
+        let mapped = Mapped::new(map.clone(), &structure, &places);
+        Ok(Self::evaluated(structure, Source::File(Arc::new(mapped))))
+    }
+}
+
+fn not_real(name: &str, dtype: Dtype) -> ParamsError {
+    ParamsError::Format {
+        cause: format!("tensor `{name}` is {dtype:?}, not f32, f16 or bf16"),
+    }
 }
 
 fn to_f32(name: &str, dtype: Dtype, data: &[u8]) -> Result<Vec<f32>, ParamsError> {
@@ -49,9 +111,7 @@ fn to_f32(name: &str, dtype: Dtype, data: &[u8]) -> Result<Vec<f32>, ParamsError
             .collect()),
         Dtype::F16 => Ok(pairs().map(|b| half::f16::from_bits(b).to_f32()).collect()),
         Dtype::BF16 => Ok(pairs().map(|b| half::bf16::from_bits(b).to_f32()).collect()),
-        other => Err(ParamsError::Format {
-            cause: format!("tensor `{name}` is {other:?}, not f32, f16 or bf16"),
-        }),
+        other => Err(not_real(name, other)),
     }
 }
 

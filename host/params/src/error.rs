@@ -37,6 +37,8 @@ pub enum ParamsError {
         length: u64,
         count: usize,
     },
+    /// An evaluation that its deadline stopped.
+    OutOfTime,
     /// A file or buffer that is not a safetensors file of real numbers.
     Format { cause: String },
 }
@@ -78,6 +80,7 @@ impl fmt::Display for ParamsError {
                 "scalars {offset} to {} are outside of {count}",
                 offset.saturating_add(*length)
             ),
+            Self::OutOfTime => f.write_str("out of time"),
             Self::Format { cause } => f.write_str(cause),
         }
     }

@@ -1,31 +1,49 @@
-//! Parameters: named f32 tensors over one flat buffer, and the algebra that algorithms do on them.
+//! Parameters: named f32 tensors, and the algebra that algorithms do on them.
 //!
-//! Every operation is evaluated when it is called. Nothing here reads a clock, a thread count or
-//! ambient randomness, so the same inputs give the same bytes on every machine.
+//! An operation is recorded when it is called. A result that is used (stored, reduced, read) is evaluated
+//! block by block, with every input read once and every output written once, however many operations
+//! lie between; inputs may be mapped files. Every operation rounds to f32, and sums over items or scalars
+//! are accumulated in f64 in a fixed order, so that results depend neither on when an expression is
+//! evaluated nor on how many threads do it. Nothing here reads a clock except to keep a deadline, and
+//! nothing draws ambient randomness: the same inputs give the same bytes on every machine.
 
 mod algebra;
+mod buffer;
 mod checkpoint;
 mod error;
+mod evaluate;
+mod expression;
+mod kernels;
+mod network;
 mod objective;
+mod program;
 mod reduce;
 mod seed;
+mod source;
 mod structure;
 
+pub use algebra::{mean_near_median, median, trimmed_mean, weighted_sum};
 pub use error::ParamsError;
-pub use objective::Objective;
-pub use reduce::{median, pairwise_distances, trimmed_mean, weighted_sum};
+pub use objective::{Envelope, FrozenPart, Objective};
+pub use reduce::Evaluator;
 pub use seed::Seed;
 pub use structure::{Structure, Tensor};
 
+use std::fmt;
 use std::sync::Arc;
+
+use buffer::Buffer;
+use expression::{Expression, Node};
+use source::Source;
 
 /// An ordered set of named f32 tensors: an adapter, a delta, a momentum.
 ///
-/// Tensors are ordered by name (byte-wise) and lie one after another in one buffer. Cloning shares it.
-#[derive(Clone, Debug)]
+/// Tensors are ordered by name (byte-wise); their scalars have one storage order, tensor after tensor,
+/// row-major. Cloning shares them. It may be an expression that is not evaluated yet; nothing but time
+/// tells.
+#[derive(Clone)]
 pub struct Params {
-    structure: Arc<Structure>,
-    values: Arc<Vec<f32>>,
+    node: Arc<Node>,
 }
 
 impl Params {
@@ -49,8 +67,7 @@ impl Params {
             entries.push((name, shape));
             values.extend_from_slice(&data);
         }
-        let structure = Structure::new(entries)?;
-        Ok(Self::new(Arc::new(structure), values))
+        Ok(Self::new(Structure::new(entries)?, values))
     }
 
     /// `values` in storage order; panics if their number is not the structure's, which is the caller's invariant.
@@ -60,10 +77,26 @@ impl Params {
             values.len(),
             "values match the structure"
         );
-        Self {
-            structure,
-            values: Arc::new(values),
-        }
+        let source = Source::Memory(Arc::new(Buffer::Vector(values)));
+        Self::evaluated(structure, source)
+    }
+
+    pub(crate) fn evaluated(structure: Arc<Structure>, source: Source) -> Self {
+        let node = Arc::new(Node::evaluated(structure, source));
+        Self { node }
+    }
+
+    pub(crate) fn recorded(structure: Arc<Structure>, expression: Expression) -> Self {
+        let node = Arc::new(Node::recorded(structure, expression));
+        Self { node }
+    }
+
+    pub(crate) fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    pub(crate) fn into_node(self) -> Arc<Node> {
+        self.node
     }
 
     /// `values` in the storage order of this structure.
@@ -75,34 +108,44 @@ impl Params {
                 found: values.len(),
             });
         }
-        Ok(Self::new(self.structure.clone(), values))
+        Ok(Self::new(self.structure().clone(), values))
     }
 
     /// Names, shapes and places of the tensors.
     pub fn structure(&self) -> &Arc<Structure> {
-        &self.structure
+        &self.node.structure
     }
 
-    /// All scalars in storage order.
+    /// Whether the scalars are there already, in memory or in a file.
+    pub fn is_evaluated(&self) -> bool {
+        self.node.value().is_some()
+    }
+
+    /// All scalars in storage order; evaluates what is not evaluated yet.
     pub fn values(&self) -> &[f32] {
-        &self.values
+        // Without a deadline an evaluation does not fail.
+        let _ = Evaluator::default().commit(std::slice::from_ref(self));
+        self.node.dense().unwrap_or_default()
     }
 
     /// Number of scalars over all tensors.
     pub fn count(&self) -> usize {
-        self.values.len()
+        self.structure().count()
     }
 
     /// Row-major values of one tensor.
     pub fn tensor(&self, name: &str) -> Option<&[f32]> {
-        let tensor = self.structure.get(name)?;
-        Some(&self.values[tensor.range()])
+        let tensor = self.structure().get(name)?;
+        Some(&self.values()[tensor.range()])
     }
 
     /// The first scalar that is NaN or infinite, as (tensor name, index in the tensor, value).
     pub fn first_non_finite(&self) -> Option<(&str, usize, f32)> {
-        self.structure.tensors().iter().find_map(|tensor| {
-            let values = &self.values[tensor.range()];
+        if Evaluator::default().not_finite(self) == Ok(0) {
+            return None;
+        }
+        self.structure().tensors().iter().find_map(|tensor| {
+            let values = &self.values()[tensor.range()];
             let index = values.iter().position(|value| !value.is_finite())?;
             Some((tensor.name.as_str(), index, values[index]))
         })
@@ -110,9 +153,25 @@ impl Params {
 
     /// An error naming the first tensor in which `other` differs in name or shape.
     pub fn check_same_structure(&self, other: &Self) -> Result<(), ParamsError> {
-        if Arc::ptr_eq(&self.structure, &other.structure) {
+        if Arc::ptr_eq(self.structure(), other.structure()) {
             return Ok(());
         }
-        self.structure.check_same(&other.structure)
+        self.structure().check_same(other.structure())
+    }
+}
+
+impl fmt::Debug for Params {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tensors = self.structure().tensors().len();
+        let state = if self.is_evaluated() {
+            "evaluated"
+        } else {
+            "recorded"
+        };
+        write!(
+            f,
+            "Params({tensors} tensors, {} scalars, {state})",
+            self.count()
+        )
     }
 }

@@ -1,11 +1,14 @@
 //! Names and shapes of a set of tensors, and where each lies in the flat buffer.
 
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use crate::ParamsError;
 
 /// One tensor's name, shape and place.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Tensor {
     /// As the checkpoint spells it.
     pub name: String,
@@ -27,8 +30,12 @@ impl Tensor {
     }
 }
 
-/// The tensors of a [`crate::Params`], ordered by name.
-#[derive(PartialEq, Eq, Debug)]
+/// Structures that are in use, by their hash.
+static KNOWN: LazyLock<Mutex<HashMap<u64, Vec<Weak<Structure>>>>> = LazyLock::new(Mutex::default);
+
+/// The tensors of a [`crate::Params`], ordered by name. Equal structures are one and the same, so that
+/// a hundred updates are compared by their addresses.
+#[derive(PartialEq, Eq, Hash, Debug)]
 pub struct Structure {
     tensors: Vec<Tensor>,
     count: usize,
@@ -36,7 +43,7 @@ pub struct Structure {
 
 impl Structure {
     /// From (name, shape) pairs that are sorted by name; a name given twice is an error.
-    pub(crate) fn new(entries: Vec<(String, Vec<usize>)>) -> Result<Self, ParamsError> {
+    pub(crate) fn new(entries: Vec<(String, Vec<usize>)>) -> Result<Arc<Self>, ParamsError> {
         let mut tensors: Vec<Tensor> = Vec::with_capacity(entries.len());
         let mut offset = 0;
         for (name, shape) in entries {
@@ -51,10 +58,38 @@ impl Structure {
             offset += tensor.count();
             tensors.push(tensor);
         }
-        Ok(Self {
-            tensors,
-            count: offset,
-        })
+        let count = offset;
+        Ok(Self { tensors, count }.shared())
+    }
+
+    /// The structure in use that equals this one, or this one from now on.
+    fn shared(self) -> Arc<Self> {
+        let mut hasher = DefaultHasher::new();
+        self.hash(&mut hasher);
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        let alike = known.entry(hasher.finish()).or_default();
+        alike.retain(|weak| weak.strong_count() > 0);
+        if let Some(found) = alike
+            .iter()
+            .filter_map(Weak::upgrade)
+            .find(|found| **found == self)
+        {
+            return found;
+        }
+        let own = Arc::new(self);
+        alike.push(Arc::downgrade(&own));
+        own
+    }
+
+    /// Only these of its tensors, which are in order.
+    pub(crate) fn of<'a>(
+        tensors: impl Iterator<Item = &'a Tensor>,
+    ) -> Result<Arc<Self>, ParamsError> {
+        Self::new(
+            tensors
+                .map(|tensor| (tensor.name.clone(), tensor.shape.clone()))
+                .collect(),
+        )
     }
 
     /// All tensors in storage order.
@@ -69,11 +104,13 @@ impl Structure {
 
     /// The tensor of that name.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
-        let index = self
-            .tensors
-            .binary_search_by(|tensor| tensor.name.as_str().cmp(name))
-            .ok()?;
-        Some(&self.tensors[index])
+        Some(&self.tensors[self.position(name)?])
+    }
+
+    /// Which tensor has that name.
+    pub(crate) fn position(&self, name: &str) -> Option<usize> {
+        let by_name = |tensor: &Tensor| tensor.name.as_str().cmp(name);
+        self.tensors.binary_search_by(by_name).ok()
     }
 
     pub(crate) fn check_same(&self, other: &Self) -> Result<(), ParamsError> {

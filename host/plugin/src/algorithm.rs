@@ -8,18 +8,27 @@ use wasmtime::Store;
 use wasmtime::component::{Instance, Resource};
 
 use crate::bindings::exports::folkmoot::plugin::algorithm::{Guest, GuestIndices};
-use crate::call::{Called, called_fallibly};
+use crate::block_kernel;
+use crate::call::{Called, called_fallibly, explain};
 use crate::component::Indices;
 use crate::host::Host;
-use crate::host::run::{Cohort, Drawing};
+use crate::host::run::{Cohort, Drawing, Stated};
 use crate::settings::check_settings;
 use crate::{Client, Kind, Message, Plugin, PluginError, Round, State, Training, Update};
 
 /// A federated algorithm, ready to be asked.
 pub struct Algorithm {
     plugin: Plugin,
-    indices: GuestIndices,
+    style: Style,
     settings: String,
+}
+
+/// How it is written.
+enum Style {
+    /// On handles, with any of the hooks.
+    Handles(GuestIndices),
+    /// As a pure function of a block: it has no other hook.
+    Blocks,
 }
 
 type Store_ = Store<Host>;
@@ -29,12 +38,14 @@ impl Algorithm {
     pub fn new(plugin: Plugin, settings: &Value) -> Result<Self, PluginError> {
         let plugin = plugin.expect(Kind::Algorithm)?;
         check_settings(&plugin, settings)?;
-        let Indices::Algorithm(indices) = plugin.indices.clone() else {
-            unreachable!("`expect` let an algorithm through");
+        let style = match plugin.indices.clone() {
+            Indices::Algorithm(indices) => Style::Handles(indices),
+            Indices::BlockKernel(_) => Style::Blocks,
+            _ => unreachable!("`expect` let an algorithm through"),
         };
         Ok(Self {
             plugin,
-            indices,
+            style,
             settings: settings.to_string(),
         })
     }
@@ -46,11 +57,15 @@ impl Algorithm {
 
     /// Once, before round 1.
     pub fn start(&self, global: &Params, state: &mut State) -> Result<(), PluginError> {
-        self.with_state("start", Seed(0), state, |store, guest, state| {
+        let Style::Handles(indices) = &self.style else {
+            return Ok(());
+        };
+        let done = self.run("start", indices, Seed(0), state, |store, guest, state| {
             let global = store.data_mut().give(global.clone())?;
             let state = Resource::new_borrow(state);
             guest.call_start(store, &self.settings, borrowed(&global), state)
-        })
+        })?;
+        self.commit("start", done, state, Vec::new()).map(|_| ())
     }
 
     /// Which clients take part; none leaves it to the host.
@@ -61,8 +76,11 @@ impl Algorithm {
         count: u32,
         state: &mut State,
     ) -> Result<Option<Vec<u32>>, PluginError> {
+        let Style::Handles(indices) = &self.style else {
+            return Ok(None);
+        };
         let seed = self.seed("sample", round);
-        self.with_state("sample", seed, state, |store, guest, state| {
+        let mut done = self.run("sample", indices, seed, state, |store, guest, state| {
             let round = store.data_mut().table.push(Drawing::new(round, seed))?;
             let handles = clients
                 .iter()
@@ -77,7 +95,10 @@ impl Algorithm {
                 count,
                 state,
             )
-        })
+        })?;
+        let answer = done.called.answer.take();
+        self.commit("sample", done, state, Vec::new())?;
+        Ok(answer)
     }
 
     /// What one client gets beside the global parameters.
@@ -87,9 +108,12 @@ impl Algorithm {
         client: &Client,
         state: &mut State,
     ) -> Result<Message, PluginError> {
+        let Style::Handles(indices) = &self.style else {
+            return Ok(Message::default());
+        };
         let seed = self.seed("configure", round);
         let mut to = 0;
-        let done = self.run("configure", seed, state, |store, guest, state| {
+        let mut done = self.run("configure", indices, seed, state, |store, guest, state| {
             let round = store.data_mut().table.push(Drawing::new(round, seed))?;
             let client = store.data_mut().table.push(client.clone())?;
             let message = store.data_mut().table.push(Message::default())?;
@@ -99,7 +123,10 @@ impl Algorithm {
             let state = Resource::new_borrow(state);
             guest.call_configure(store, &self.settings, round, client, state, message)
         })?;
-        self.take(done, "configure", to)
+        let message: Message = self.take(&mut done, "configure", to)?;
+        let wanted = message.params.values().cloned().collect();
+        self.commit("configure", done, state, wanted)?;
+        Ok(message)
     }
 
     /// What is added to a client's local training.
@@ -110,13 +137,16 @@ impl Algorithm {
         received: &Message,
         state: &mut State,
     ) -> Result<Objective, PluginError> {
+        let Style::Handles(indices) = &self.style else {
+            return Ok(Objective::default());
+        };
         let seed = self.seed("begin", round);
         let mut objective = 0;
-        let done = self.run("begin", seed, state, |store, guest, state| {
+        let mut done = self.run("begin", indices, seed, state, |store, guest, state| {
             let round = store.data_mut().table.push(Drawing::new(round, seed))?;
             let global = store.data_mut().give(global.clone())?;
             let received = store.data_mut().table.push(received.clone())?;
-            let handle = store.data_mut().table.push(Objective::default())?;
+            let handle = store.data_mut().table.push(Stated::default())?;
             objective = handle.rep();
             let (round, global) = (borrowed(&round), borrowed(&global));
             let (received, handle) = (borrowed(&received), borrowed(&handle));
@@ -131,7 +161,16 @@ impl Algorithm {
                 handle,
             )
         })?;
-        self.take(done, "begin", objective)
+        let stated: Stated = self.take(&mut done, "begin", objective)?;
+        let objective = stated.objective();
+        let personal = objective.personal.as_deref();
+        let mut wanted: Vec<Params> = personal.iter().map(|(from, _)| from.clone()).collect();
+        for own in std::iter::once(&objective).chain(personal.map(|(_, own)| own)) {
+            wanted.extend(own.proximal.iter().map(|(_, reference)| reference.clone()));
+            wanted.extend(own.linear.iter().chain(&own.correct).cloned());
+        }
+        self.commit("begin", done, state, wanted)?;
+        Ok(objective)
     }
 
     /// What a client sends beside its delta.
@@ -142,9 +181,12 @@ impl Algorithm {
         received: &Message,
         state: &mut State,
     ) -> Result<Message, PluginError> {
+        let Style::Handles(indices) = &self.style else {
+            return Ok(Message::default());
+        };
         let seed = self.seed("finish", round);
         let mut to = 0;
-        let done = self.run("finish", seed, state, |store, guest, state| {
+        let mut done = self.run("finish", indices, seed, state, |store, guest, state| {
             let round = store.data_mut().table.push(Drawing::new(round, seed))?;
             let training = store.data_mut().table.push(training.clone())?;
             let received = store.data_mut().table.push(received.clone())?;
@@ -163,7 +205,10 @@ impl Algorithm {
                 message,
             )
         })?;
-        self.take(done, "finish", to)
+        let message: Message = self.take(&mut done, "finish", to)?;
+        let wanted = message.params.values().cloned().collect();
+        self.commit("finish", done, state, wanted)?;
+        Ok(message)
     }
 
     /// The next global parameters: same structure as `global`, all finite.
@@ -175,9 +220,12 @@ impl Algorithm {
         state: &mut State,
     ) -> Result<Params, PluginError> {
         let seed = self.seed("aggregate", round);
-        // An answer that is refused must not leave a trace in the state.
-        let mut after = state.clone();
-        let mut done = self.run("aggregate", seed, &mut after, |store, guest, state| {
+        let Style::Handles(indices) = &self.style else {
+            let next =
+                block_kernel::aggregate(&self.plugin, &self.settings, seed, global, updates)?;
+            return self.checked(next);
+        };
+        let mut done = self.run("aggregate", indices, seed, state, |store, guest, state| {
             let round = store.data_mut().table.push(Drawing::new(round, seed))?;
             let global = store.data_mut().give(global.clone())?;
             let updates = store.data_mut().table.push(Cohort(updates.to_vec()))?;
@@ -187,18 +235,33 @@ impl Algorithm {
             guest.call_aggregate(store, &self.settings, round, global, updates, state)
         })?;
         let bad = |cause: String| self.plugin.bad_output("aggregate", cause);
-        let next = done.store.data_mut().table.delete(done.answer);
-        let next = next.map_err(|error| bad(error.to_string()))?;
+        let answer = Resource::new_own(done.called.answer.rep());
+        let next: Params = done
+            .called
+            .store
+            .data_mut()
+            .table
+            .delete(answer)
+            .map_err(|error| bad(error.to_string()))?;
         let same = global.check_same_structure(&next);
         same.map_err(|error| bad(format!("next global parameters: {error}")))?;
+        // An answer that is refused must not leave a trace in the state.
+        let mut after = state.clone();
+        if !self.commit("aggregate", done, &mut after, vec![next.clone()])? {
+            return self.checked(next);
+        }
+        *state = after;
+        Ok(next)
+    }
+
+    /// The next global parameters, evaluated, which must be finite.
+    fn checked(&self, next: Params) -> Result<Params, PluginError> {
         match next.first_non_finite() {
-            None => {
-                *state = after;
-                Ok(next)
-            }
-            Some((tensor, index, value)) => Err(bad(format!(
-                "next global parameters: tensor `{tensor}` holds {value} at {index}"
-            ))),
+            None => Ok(next),
+            Some((tensor, index, value)) => Err(self.plugin.bad_output(
+                "aggregate",
+                format!("next global parameters: tensor `{tensor}` holds {value} at {index}"),
+            )),
         }
     }
 
@@ -207,51 +270,64 @@ impl Algorithm {
         round.seed.derive(&purpose, u64::from(round.number))
     }
 
-    /// Runs a call that works on `state`, and takes the state back.
+    /// Runs a call that works on a clone of `state`: one that fails must leave the state as it was.
     fn run<T>(
         &self,
         call: &'static str,
+        indices: &GuestIndices,
         seed: Seed,
-        state: &mut State,
+        state: &State,
         run: impl FnOnce(&mut Store_, &Guest, u32) -> wasmtime::Result<Result<T, String>>,
-    ) -> Result<Called<T>, PluginError> {
+    ) -> Result<Done<T>, PluginError> {
         let mut rep = 0;
-        let mut done = called_fallibly(&self.plugin, call, seed, |store, instance: &Instance| {
-            let guest = self.indices.load(&mut *store, instance)?;
-            // A clone: a call that fails must leave the state as it was.
+        let called = called_fallibly(&self.plugin, call, seed, |store, instance: &Instance| {
+            let guest = indices.load(&mut *store, instance)?;
             rep = store.data_mut().table.push(state.clone())?.rep();
             run(store, &guest, rep)
         })?;
-        let table = &mut done.store.data_mut().table;
-        let taken = table.delete(Resource::<State>::new_own(rep));
-        *state = taken.map_err(|error| self.plugin.bad_output(call, error.to_string()))?;
-        Ok(done)
+        Ok(Done { called, state: rep })
     }
 
-    fn with_state<T>(
+    /// Ends a call: evaluates `wanted` and what it put into its state in one pass, and keeps the state;
+    /// tells whether the first of them is finite.
+    fn commit<T>(
         &self,
         call: &'static str,
-        seed: Seed,
+        mut done: Done<T>,
         state: &mut State,
-        run: impl FnOnce(&mut Store_, &Guest, u32) -> wasmtime::Result<Result<T, String>>,
-    ) -> Result<T, PluginError> {
-        Ok(self.run(call, seed, state, run)?.answer)
+        mut wanted: Vec<Params>,
+    ) -> Result<bool, PluginError> {
+        let rep = done.state;
+        let after: State = self.take(&mut done, call, rep)?;
+        wanted.extend(after.params.values().cloned());
+        let host = done.called.store.data_mut();
+        let evaluated = host.evaluate(call, |evaluator| evaluator.commit_finite(&wanted));
+        let limits = &self.plugin.sandbox.limits;
+        let finite = evaluated.map_err(|error| {
+            let failure = explain(&error, done.called.store.data(), limits);
+            self.plugin.failed(call, failure)
+        })?;
+        *state = after;
+        Ok(finite)
     }
 
     /// The resource `rep` that a finished call worked on.
-    fn take<R: 'static>(
+    fn take<T, R: 'static>(
         &self,
-        mut done: Called<()>,
+        done: &mut Done<T>,
         call: &'static str,
         rep: u32,
     ) -> Result<R, PluginError> {
-        let taken = done
-            .store
-            .data_mut()
-            .table
-            .delete(Resource::<R>::new_own(rep));
+        let table = &mut done.called.store.data_mut().table;
+        let taken = table.delete(Resource::<R>::new_own(rep));
         taken.map_err(|error| self.plugin.bad_output(call, error.to_string()))
     }
+}
+
+/// A call that came back, and where its state lies.
+struct Done<T> {
+    called: Called<T>,
+    state: u32,
 }
 
 fn borrowed<T: 'static>(own: &Resource<T>) -> Resource<T> {

@@ -23,7 +23,7 @@ wasmtime::component::bindgen!({
         "folkmoot:plugin/run.state": crate::host::run::State,
         "folkmoot:plugin/run.update": crate::host::run::Answered,
         "folkmoot:plugin/run.updates": crate::host::run::Cohort,
-        "folkmoot:plugin/run.objective": folkmoot_params::Objective,
+        "folkmoot:plugin/run.objective": crate::host::run::Stated,
         "folkmoot:plugin/run.training": crate::host::run::Training,
         "folkmoot:plugin/data.dataset": crate::host::data::Drawable,
         "folkmoot:plugin/evaluation.questions": crate::host::evaluation::Asked,

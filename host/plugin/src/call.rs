@@ -5,7 +5,7 @@ use wasmtime::{Store, Trap};
 
 use crate::host::{Host, HostRefusal};
 use crate::sandbox::Said;
-use crate::{Failure, Plugin, PluginError};
+use crate::{Failure, Limits, Plugin, PluginError};
 
 use folkmoot_params::Seed;
 
@@ -30,10 +30,7 @@ pub(crate) fn called<T>(
         .and_then(|instance| run(&mut store, &instance));
     match answer {
         Ok(answer) => Ok(Called { answer, store }),
-        Err(error) => Err(plugin.failed(
-            call,
-            explain(&error, store.data(), sandbox.limits.time.as_secs_f64()),
-        )),
+        Err(error) => Err(plugin.failed(call, explain(&error, store.data(), &sandbox.limits))),
     }
 }
 
@@ -51,9 +48,15 @@ pub(crate) fn called_fallibly<T>(
     }
 }
 
-fn explain(error: &wasmtime::Error, host: &Host, seconds: f64) -> Failure {
+pub(crate) fn explain(error: &wasmtime::Error, host: &Host, limits: &Limits) -> Failure {
+    let (seconds, arithmetic) = (limits.time.as_secs_f64(), limits.arithmetic.as_secs_f64());
     if error.downcast_ref::<Trap>() == Some(&Trap::Interrupt) {
         return Failure::OutOfTime { seconds };
+    }
+    if host.late {
+        return Failure::OutOfTime {
+            seconds: arithmetic,
+        };
     }
     if let Some(refusal) = host.limiter.refusal {
         return Failure::OutOfMemory {

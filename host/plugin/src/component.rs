@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::InstancePre;
 
 use crate::bindings::CONTRACT;
-use crate::bindings::exports::folkmoot::plugin::{algorithm, metric, partitioner};
+use crate::bindings::exports::folkmoot::plugin::{algorithm, block_kernel, metric, partitioner};
 use crate::call::called;
 use crate::host::Host;
 use crate::sandbox::{CompileError, Sandbox};
@@ -67,6 +67,7 @@ pub struct Plugin {
 #[derive(Clone)]
 pub(crate) enum Indices {
     Algorithm(algorithm::GuestIndices),
+    BlockKernel(block_kernel::GuestIndices),
     Partitioner(partitioner::GuestIndices),
     Metric(metric::GuestIndices),
 }
@@ -99,11 +100,12 @@ impl Plugin {
             }
             check_version(name, &import)?;
         }
-        let mut found = None;
+        let (mut found, mut by_block) = (None, false);
         for (export, _) in ty.exports(&sandbox.engine) {
             if let Some(kind) = kind_of(export) {
                 check_version(name, export)?;
                 found = Some(kind);
+                by_block = export.starts_with("folkmoot:plugin/block-kernel@");
             }
         }
         let kind = found.ok_or(PluginError::WrongKind {
@@ -119,6 +121,9 @@ impl Plugin {
         };
         let pre = sandbox.linker.instantiate_pre(&component).map_err(newer)?;
         let indices = match kind {
+            Kind::Algorithm if by_block => {
+                block_kernel::GuestIndices::new(&pre).map(Indices::BlockKernel)
+            }
             Kind::Algorithm => algorithm::GuestIndices::new(&pre).map(Indices::Algorithm),
             Kind::Partitioner => partitioner::GuestIndices::new(&pre).map(Indices::Partitioner),
             Kind::Metric => metric::GuestIndices::new(&pre).map(Indices::Metric),
@@ -162,6 +167,7 @@ impl Plugin {
         let text = called(self, "describe", Seed(0), |store, instance| {
             match &self.indices {
                 Indices::Algorithm(i) => i.load(&mut *store, instance)?.call_describe(store),
+                Indices::BlockKernel(i) => i.load(&mut *store, instance)?.call_describe(store),
                 Indices::Partitioner(i) => i.load(&mut *store, instance)?.call_describe(store),
                 Indices::Metric(i) => i.load(&mut *store, instance)?.call_describe(store),
             }
@@ -190,7 +196,7 @@ impl Plugin {
 fn kind_of(export: &str) -> Option<Kind> {
     let interface = export.strip_prefix("folkmoot:plugin/")?;
     match interface.split('@').next()? {
-        "algorithm" => Some(Kind::Algorithm),
+        "algorithm" | "block-kernel" => Some(Kind::Algorithm),
         "partitioner" => Some(Kind::Partitioner),
         "metric" => Some(Kind::Metric),
         _ => None,

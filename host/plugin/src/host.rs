@@ -11,8 +11,9 @@ pub(crate) mod params;
 pub(crate) mod run;
 
 use std::fmt;
+use std::time::{Duration, Instant};
 
-use folkmoot_params::{Params, ParamsError, Seed};
+use folkmoot_params::{Evaluator, Params, ParamsError, Seed};
 use wasmtime::component::{Resource, ResourceTable};
 
 use crate::limits::{Limiter, Refusal};
@@ -27,8 +28,15 @@ pub(crate) struct Host {
     pub(crate) limiter: Limiter,
     pub(crate) seed: Seed,
     pub(crate) said: Vec<Said>,
-    params_bytes: usize,
+    /// Time that the host's arithmetic has taken since the plugin's own clock was last put right.
+    pub(crate) spent: Duration,
+    /// The arithmetic took longer than it may.
+    pub(crate) late: bool,
+    arithmetic: Duration,
+    written: usize,
     params_limit: usize,
+    operations: usize,
+    operations_limit: usize,
     log_lines: usize,
     plugin: String,
     call: &'static str,
@@ -52,6 +60,7 @@ pub(crate) fn refuse(message: impl Into<String>) -> wasmtime::Error {
     wasmtime::Error::new(HostRefusal(message.into()))
 }
 
+/// An error of an operation, which is not over time.
 pub(crate) fn refuse_params(operation: &str) -> impl FnOnce(ParamsError) -> wasmtime::Error + '_ {
     move |error| refuse(format!("`params.{operation}`: {error}"))
 }
@@ -63,8 +72,13 @@ impl Host {
             limiter: sandbox.limiter(),
             seed,
             said: Vec::new(),
-            params_bytes: 0,
+            spent: Duration::ZERO,
+            late: false,
+            arithmetic: sandbox.limits.arithmetic,
+            written: 0,
             params_limit: sandbox.limits.params,
+            operations: 0,
+            operations_limit: sandbox.limits.operations,
             log_lines: sandbox.limits.log_lines,
             plugin: plugin.to_owned(),
             call,
@@ -72,25 +86,49 @@ impl Host {
         }
     }
 
-    /// Hands parameters to the plugin, against its quota.
+    /// Hands parameters to the plugin, evaluated or not.
     pub(crate) fn give(&mut self, params: Params) -> wasmtime::Result<Resource<Params>> {
-        self.reserve(params.count() * 4)?;
+        self.operations += 1;
+        if self.operations > self.operations_limit {
+            let (of, asked, limit) = ("operations", self.operations, self.operations_limit);
+            self.limiter.refusal = Some(Refusal { of, asked, limit });
+            return Err(refuse("quota of operations exceeded"));
+        }
         Ok(self.table.push(params)?)
     }
 
-    pub(crate) fn reserve(&mut self, bytes: usize) -> wasmtime::Result<()> {
-        let asked = self.params_bytes + bytes;
-        if asked > self.params_limit {
-            let (of, limit) = ("parameters", self.params_limit);
+    /// Counts parameters that the host will have to write for this call.
+    pub(crate) fn reserve(&mut self, params: &Params) -> wasmtime::Result<()> {
+        self.written += params.count() * 4;
+        if self.written > self.params_limit {
+            let (of, asked, limit) = ("parameters", self.written, self.params_limit);
             self.limiter.refusal = Some(Refusal { of, asked, limit });
             return Err(refuse("quota of parameters exceeded"));
         }
-        self.params_bytes = asked;
         Ok(())
     }
 
-    pub(crate) fn release(&mut self, bytes: usize) {
-        self.params_bytes = self.params_bytes.saturating_sub(bytes);
+    /// The same, for what is written only if it is not there yet.
+    pub(crate) fn reserve_if_recorded(&mut self, params: &Params) -> wasmtime::Result<()> {
+        match params.is_evaluated() {
+            true => Ok(()),
+            false => self.reserve(params),
+        }
+    }
+
+    /// Does arithmetic on parameters, within its own limit of time.
+    pub(crate) fn evaluate<T>(
+        &mut self,
+        operation: &str,
+        work: impl FnOnce(&Evaluator) -> Result<T, ParamsError>,
+    ) -> wasmtime::Result<T> {
+        let started = Instant::now();
+        let done = work(&Evaluator::until(started + self.arithmetic));
+        let taken = started.elapsed();
+        self.spent += taken;
+        self.arithmetic = self.arithmetic.saturating_sub(taken);
+        self.late |= done.as_ref().err() == Some(&ParamsError::OutOfTime);
+        done.map_err(refuse_params(operation))
     }
 
     /// Takes a note, within the limits of its length and their number.

@@ -6,6 +6,7 @@
 
 mod algorithm;
 mod bindings;
+mod block_kernel;
 mod call;
 mod component;
 mod error;

@@ -8,12 +8,16 @@ use wasmtime::ResourceLimiter;
 /// Limits of one call.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Wall time.
+    /// Wall time of the plugin itself.
     pub time: Duration,
+    /// Wall time of the arithmetic on parameters that it asks the host for.
+    pub arithmetic: Duration,
     /// Bytes of WASM memory, summed over all memories of the instance.
     pub memory: usize,
-    /// Bytes of parameters that the host holds for the call.
+    /// Bytes of parameters that the call makes the host write.
     pub params: usize,
+    /// Operations on parameters, recorded or done.
+    pub operations: usize,
     /// Bytes that cross the boundary in one call of the host.
     pub transfer: usize,
     /// Log lines; later ones are dropped with one line that says so.
@@ -24,8 +28,10 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             time: Duration::from_secs(30),
+            arithmetic: Duration::from_secs(600),
             memory: 256 << 20,
             params: 8 << 30,
+            operations: 1 << 20,
             transfer: 16 << 20,
             log_lines: 1000,
         }

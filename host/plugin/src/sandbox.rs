@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use wasmtime::component::{Component, HasSelf, Linker};
-use wasmtime::{Config, Engine, OptLevel, Store};
+use wasmtime::{Config, Engine, OptLevel, Store, Trap, UpdateDeadline};
 
 use crate::bindings::Host_ as Contract;
 use crate::host::Host;
@@ -88,7 +88,14 @@ impl Sandbox {
         store.limiter(|host| &mut host.limiter);
         let ticks = self.limits.time.as_millis() / TICK.as_millis();
         store.set_epoch_deadline(u64::try_from(ticks).unwrap_or(u64::MAX / 2) + 1);
-        store.epoch_deadline_trap();
+        // The host's arithmetic has a limit of its own: its time is given back to the plugin.
+        store.epoch_deadline_callback(|mut store| {
+            let spent = std::mem::take(&mut store.data_mut().spent);
+            match (spent.as_millis() / TICK.as_millis()) as u64 {
+                0 => Err(Trap::Interrupt.into()),
+                ticks => Ok(UpdateDeadline::Continue(ticks)),
+            }
+        });
         store.set_hostcall_fuel(self.limits.transfer);
         store
     }

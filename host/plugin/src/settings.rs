@@ -84,7 +84,32 @@ fn unknown(known: &[Setting], given: &Value) -> Vec<String> {
     strange.map(describe).collect()
 }
 
+/// The schema without the `or null` of an optional setting.
+fn present(schema: &Value) -> &Value {
+    let either = schema["anyOf"].as_array();
+    let some = either.and_then(|any| any.iter().find(|one| one["type"] != "null"));
+    some.unwrap_or(schema)
+}
+
+/// The values of a closed choice.
+fn choices(schema: &Value) -> Option<Vec<String>> {
+    let schema = present(schema);
+    if let Some(values) = schema["enum"].as_array() {
+        let values = values.iter().filter(|value| !value.is_null());
+        return Some(values.map(Value::to_string).collect());
+    }
+    let one_of = schema["oneOf"].as_array()?;
+    let values = one_of
+        .iter()
+        .map(|one| one.get("const").map(Value::to_string));
+    values.collect()
+}
+
 fn kind(schema: &Value) -> String {
+    if choices(schema).is_some() {
+        return "choice".into();
+    }
+    let schema = present(schema);
     let own = match &schema["type"] {
         Value::String(kind) => kind.as_str(),
         // `Option<T>` is a type or null.
@@ -93,7 +118,6 @@ fn kind(schema: &Value) -> String {
             .filter_map(Value::as_str)
             .find(|kind| *kind != "null")
             .unwrap_or("any"),
-        _ if schema.get("enum").is_some() || schema.get("oneOf").is_some() => "choice",
         _ => "any",
     };
     match own {
@@ -105,15 +129,17 @@ fn kind(schema: &Value) -> String {
 }
 
 fn range(schema: &Value) -> Option<String> {
-    if let Some(values) = schema["enum"].as_array() {
-        let values = values.iter().map(Value::to_string);
-        return Some(values.collect::<Vec<_>>().join(" or "));
+    if let Some(values) = choices(schema) {
+        return Some(values.join(" or "));
     }
     let number = |key: &str| schema.get(key).and_then(Value::as_f64);
-    match (number("minimum"), number("maximum")) {
-        (Some(low), Some(high)) => Some(format!("{low} to {high}")),
-        (Some(low), None) => Some(format!("at least {low}")),
-        (None, Some(high)) => Some(format!("at most {high}")),
-        (None, None) => None,
+    let low = number("minimum").map(|low| format!("at least {low}"));
+    let low = low.or_else(|| number("exclusiveMinimum").map(|low| format!("above {low}")));
+    let high = number("maximum").map(|high| format!("at most {high}"));
+    let high = high.or_else(|| number("exclusiveMaximum").map(|high| format!("below {high}")));
+    match (number("minimum"), number("maximum"), low, high) {
+        (Some(low), Some(high), _, _) => Some(format!("{low} to {high}")),
+        (_, _, Some(low), Some(high)) => Some(format!("{low}, {high}")),
+        (_, _, low, high) => low.or(high),
     }
 }

@@ -33,41 +33,75 @@ pub fn loss_and_gradient(
     params: &Params,
     batch: &[&Example],
 ) -> Result<(Loss, Vec<f32>)> {
-    let (ids, lengths) = rows(base, batch)?;
-    let (positions, targets) = predictions(batch);
-    ensure!(
-        !targets.is_empty(),
-        "a batch without a trained token has no loss"
-    );
-    let forward_and_back = || -> candle_core::Result<(f64, Vec<f32>)> {
-        let mut x = embed(&base.embedding, &ids)?;
-        let mut vars = Vec::with_capacity(base.layers.len());
-        for index in 0..base.layers.len() {
-            let slots = Slots::new(adapter, params.structure(), index);
-            let own = &params.values()[slots.whole.clone()];
-            let var = Var::from_slice(own, own.len(), &Device::Cpu)?;
-            x = layer(&x, &var, base, index, slots.clone(), &lengths)?;
-            vars.push((slots, var));
-        }
-        let positions = Tensor::from_vec(positions, targets.len(), &Device::Cpu)?;
-        let loss = mean_cross_entropy(&x.index_select(&positions, 0)?, base, &targets)?;
-        let gradients = loss.backward()?;
+    let forward = Forward::new(base, adapter, params, batch)?;
+    let back = || -> candle_core::Result<Vec<f32>> {
+        let gradients = forward.mean.backward()?;
         let mut flat = vec![0f32; params.count()];
-        for (slots, var) in &vars {
+        for (slots, var) in &forward.vars {
             let own = gradients.get(var).map(|gradient| gradient.to_vec1::<f32>());
             let own =
                 own.ok_or_else(|| Error::Msg("a layer's adapter got no gradient".into()))??;
             flat[slots.whole.clone()].copy_from_slice(&own);
         }
-        Ok((f64::from(loss.to_scalar::<f32>()?), flat))
+        Ok(flat)
     };
-    let (mean, gradient) = forward_and_back().context("training step")?;
-    let loss = Loss {
-        mean,
-        trained: targets.len(),
-        tokens: ids.len(),
-    };
-    Ok((loss, gradient))
+    let gradient = back().context("training step")?;
+    Ok((forward.loss, gradient))
+}
+
+/// The loss of `batch` at `params`, without its gradient.
+pub fn loss(
+    base: &Arc<Base>,
+    adapter: &Adapter,
+    params: &Params,
+    batch: &[&Example],
+) -> Result<Loss> {
+    Ok(Forward::new(base, adapter, params, batch)?.loss)
+}
+
+/// A forward pass, from which gradients can be taken.
+struct Forward {
+    loss: Loss,
+    mean: Tensor,
+    /// The adapter of each layer, and where it lies in the parameters.
+    vars: Vec<(Slots, Var)>,
+}
+
+impl Forward {
+    fn new(
+        base: &Arc<Base>,
+        adapter: &Adapter,
+        params: &Params,
+        batch: &[&Example],
+    ) -> Result<Self> {
+        let (ids, lengths) = rows(base, batch)?;
+        let (positions, targets) = predictions(batch);
+        ensure!(
+            !targets.is_empty(),
+            "a batch without a trained token has no loss"
+        );
+        let forward = || -> candle_core::Result<(Tensor, Vec<(Slots, Var)>)> {
+            let mut x = embed(&base.embedding, &ids)?;
+            let mut vars = Vec::with_capacity(base.layers.len());
+            for index in 0..base.layers.len() {
+                let slots = Slots::new(adapter, params.structure(), index);
+                let own = &params.values()[slots.whole.clone()];
+                let var = Var::from_slice(own, own.len(), &Device::Cpu)?;
+                x = layer(&x, &var, base, index, slots.clone(), &lengths)?;
+                vars.push((slots, var));
+            }
+            let positions = Tensor::from_vec(positions, targets.len(), &Device::Cpu)?;
+            let mean = mean_cross_entropy(&x.index_select(&positions, 0)?, base, &targets)?;
+            Ok((mean, vars))
+        };
+        let (mean, vars) = forward().context("training step")?;
+        let loss = Loss {
+            mean: f64::from(mean.to_scalar::<f32>().context("training step")?),
+            trained: targets.len(),
+            tokens: ids.len(),
+        };
+        Ok(Self { loss, mean, vars })
+    }
 }
 
 /// All ids one after another, and the length of each row.

@@ -19,7 +19,7 @@ mod trainer;
 pub use adapter::{Adapter, Projection};
 pub use base::Base;
 pub use config::Architecture;
-pub use decoder::{Loss, loss_and_gradient};
+pub use decoder::{Loss, loss, loss_and_gradient};
 pub use infer::{Continuation, Inference, Likelihood};
 pub use optimizer::{AdamW, clip};
 pub use schedule::cosine;

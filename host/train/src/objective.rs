@@ -21,23 +21,38 @@ pub(crate) fn check(objective: &Objective, params: &Params) -> Result<()> {
         "objective: factor of the learning rate is {}",
         objective.lr_factor
     );
-    for glob in &objective.freeze {
+    for part in &objective.freeze_during {
+        ensure!(
+            (0.0..=1.0).contains(&part.start) && (0.0..=1.0).contains(&part.end),
+            "objective: freezing `{}` from {} to {} of the steps, which are shares from 0 to 1",
+            part.glob,
+            part.start,
+            part.end
+        );
+    }
+    let parts = objective.freeze_during.iter().map(|part| &part.glob);
+    for glob in objective.freeze.iter().chain(parts) {
         let mut names = params.structure().tensors().iter();
         ensure!(
             names.any(|tensor| glob_match(glob, &tensor.name)),
             "objective: freezing `{glob}` selects no tensor"
         );
     }
+    if let Some(envelope) = &objective.envelope {
+        let numbers = [envelope.lambda, envelope.rate];
+        ensure!(
+            numbers
+                .iter()
+                .all(|number| number.is_finite() && *number >= 0.0)
+                && envelope.period > 0,
+            "objective: {envelope:?} needs numbers that are not negative and a period above 0"
+        );
+    }
     Ok(())
 }
 
-/// Adds the gradients of the loss terms at `w`; frozen tensors get none.
-pub(crate) fn add_gradient(
-    objective: &Objective,
-    w: &[f32],
-    gradient: &mut [f32],
-    frozen: &[bool],
-) {
+/// Adds the gradients of the loss terms at `w`.
+pub(crate) fn add_gradient(objective: &Objective, w: &[f32], gradient: &mut [f32]) {
     for (mu, reference) in &objective.proximal {
         let mu = *mu as f32;
         for ((g, w), r) in gradient.iter_mut().zip(w).zip(reference.values()) {
@@ -49,6 +64,10 @@ pub(crate) fn add_gradient(
             *g += l;
         }
     }
+}
+
+/// Frozen scalars get no gradient, so that they do not count when it is clipped.
+pub(crate) fn freeze(gradient: &mut [f32], frozen: &[bool]) {
     for (g, frozen) in gradient.iter_mut().zip(frozen) {
         if *frozen {
             *g = 0.0;
@@ -68,15 +87,15 @@ pub(crate) fn correct(objective: &Objective, w: &mut [f32], lr: f64, frozen: &[b
     }
 }
 
-/// Which scalars do not train.
-pub(crate) fn frozen(objective: &Objective, params: &Params) -> Vec<bool> {
+/// Which scalars do not train when share `done` of the steps is done.
+pub(crate) fn frozen(objective: &Objective, params: &Params, done: f64) -> Vec<bool> {
+    let parts = objective.freeze_during.iter();
+    let now = parts.filter(|part| part.start <= done && done < part.end);
+    let globs = objective.freeze.iter().chain(now.map(|part| &part.glob));
+    let globs: Vec<&String> = globs.collect();
     let mut frozen = vec![false; params.count()];
     for tensor in params.structure().tensors() {
-        if objective
-            .freeze
-            .iter()
-            .any(|glob| glob_match(glob, &tensor.name))
-        {
+        if globs.iter().any(|glob| glob_match(glob, &tensor.name)) {
             frozen[tensor.range()].fill(true);
         }
     }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use folkmoot_params::{Objective, Params, Seed};
+use folkmoot_params::{Envelope, Objective, Params, Seed};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::{AdamW, Adapter, Base, clip, loss_and_gradient, objective};
+use crate::{AdamW, Adapter, Base, clip, loss, loss_and_gradient, objective};
 
 /// A tokenised row: ids, and which of them are learnt.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,64 +41,171 @@ pub struct Trained {
     pub tokens: usize,
     /// L2 norm of the gradient before clipping, at the last step.
     pub grad_norm: f64,
+    /// Mean loss of the received parameters before training, if the objective asked for it.
+    pub initial_loss: Option<f64>,
+    /// The personal parameters, if the objective asked for some.
+    pub personal: Option<Params>,
 }
 
-/// Trains from `global`. Batches are drawn without replacement from `examples`, shuffled anew
+/// Trains from `start`. Batches are drawn without replacement from `examples`, shuffled anew
 /// whenever they are used up; the order comes from `seed` alone.
 pub fn train(
     base: &Arc<Base>,
     adapter: &Adapter,
-    global: &Params,
+    start: &Params,
     examples: &[&Example],
     training: &Training,
     objective: &Objective,
     seed: Seed,
 ) -> Result<Trained> {
     ensure!(!examples.is_empty(), "no example to train on");
-    adapter.check(base.architecture(), global)?;
-    objective::check(objective, global)?;
-    let frozen = objective::frozen(objective, global);
-    let lr = training.lr * objective.lr_factor;
-    let mut optimizer = AdamW::new(global.count(), training.weight_decay);
-    let mut params = global.clone();
-    let mut order = Order::new(examples.len(), seed);
-    let (mut sum, mut trained, mut tokens, mut grad_norm) = (0.0, 0, 0, 0.0);
-    for step in 0..training.steps {
-        let batch: Vec<&Example> = order
-            .take(training.batch)
-            .map(|index| examples[index])
-            .collect();
-        let (loss, mut gradient) = loss_and_gradient(base, adapter, &params, &batch)
-            .with_context(|| format!("step {}", step + 1))?;
-        ensure!(
-            loss.mean.is_finite(),
-            "step {}: the loss is {}",
-            step + 1,
-            loss.mean
-        );
-        sum += loss.mean * loss.trained as f64;
-        trained += loss.trained;
-        tokens += loss.tokens;
-        let mut w = params.values().to_vec();
-        objective::add_gradient(objective, &w, &mut gradient, &frozen);
-        grad_norm = clip(&mut gradient, training.max_grad_norm);
-        ensure!(
-            grad_norm.is_finite(),
-            "step {}: the gradient's norm is {grad_norm}",
-            step + 1
-        );
-        optimizer.step(&mut w, &gradient, &frozen, lr);
-        objective::correct(objective, &mut w, lr, &frozen);
-        params = params.with_values(w)?;
+    adapter.check(base.architecture(), start)?;
+    let local = Local {
+        base,
+        adapter,
+        examples,
+        training,
+    };
+    let initial_loss = objective.initial_loss;
+    let initial_loss = initial_loss.map(|rows| local.mean_loss(start, rows as usize));
+    let initial_loss = initial_loss.transpose().context("loss before training")?;
+    let mut trained = local.descend(start, objective, seed)?;
+    trained.initial_loss = initial_loss;
+    if let Some((from, own)) = objective.personal.as_deref() {
+        let seed = seed.derive("personal", 0);
+        adapter
+            .check(base.architecture(), from)
+            .context("personal parameters")?;
+        let personal = local.descend(from, own, seed);
+        trained.personal = Some(personal.context("personal parameters")?.params);
     }
-    Ok(Trained {
-        params,
-        lr,
-        loss: sum / trained.max(1) as f64,
-        steps: training.steps,
-        tokens,
-        grad_norm,
-    })
+    Ok(trained)
+}
+
+/// What every descent of a client works with.
+struct Local<'a> {
+    base: &'a Arc<Base>,
+    adapter: &'a Adapter,
+    examples: &'a [&'a Example],
+    training: &'a Training,
+}
+
+impl Local<'_> {
+    /// Mean loss over the first `rows` examples (0: all), per trained token.
+    fn mean_loss(&self, params: &Params, rows: usize) -> Result<f64> {
+        let rows = match rows {
+            0 => self.examples,
+            some => &self.examples[..some.min(self.examples.len())],
+        };
+        let (mut sum, mut trained) = (0.0, 0);
+        for batch in rows.chunks(self.training.batch) {
+            let own = loss(self.base, self.adapter, params, batch)?;
+            sum += own.mean * own.trained as f64;
+            trained += own.trained;
+        }
+        Ok(sum / trained.max(1) as f64)
+    }
+
+    fn descend(&self, start: &Params, objective: &Objective, seed: Seed) -> Result<Trained> {
+        objective::check(objective, start)?;
+        let training = self.training;
+        let lr = training.lr * objective.lr_factor;
+        let mut optimizer = AdamW::new(start.count(), training.weight_decay);
+        let mut params = start.clone();
+        let mut anchor = objective.envelope.map(|envelope| Anchor {
+            envelope,
+            values: start.values().to_vec(),
+        });
+        let mut order = Order::new(self.examples.len(), seed);
+        let (mut sum, mut trained, mut tokens, mut grad_norm) = (0.0, 0, 0, 0.0);
+        let mut frozen = objective::frozen(objective, start, 0.0);
+        let mut batch: Vec<&Example> = Vec::new();
+        for step in 0..training.steps {
+            let at = || format!("step {}", step + 1);
+            // On an envelope several steps look at one batch.
+            if anchor.as_ref().is_none_or(|anchor| anchor.begins(step)) {
+                let drawn = order.take(training.batch);
+                batch = drawn.map(|index| self.examples[index]).collect();
+            }
+            if !objective.freeze_during.is_empty() {
+                let share = step as f64 / training.steps as f64;
+                frozen = objective::frozen(objective, start, share);
+            }
+            let (loss, mut gradient) =
+                loss_and_gradient(self.base, self.adapter, &params, &batch).with_context(at)?;
+            ensure!(loss.mean.is_finite(), "{}: the loss is {}", at(), loss.mean);
+            sum += loss.mean * loss.trained as f64;
+            trained += loss.trained;
+            tokens += loss.tokens;
+            let mut w = params.values().to_vec();
+            objective::add_gradient(objective, &w, &mut gradient);
+            if let Some(anchor) = &anchor {
+                anchor.add_gradient(&w, &mut gradient);
+            }
+            objective::freeze(&mut gradient, &frozen);
+            grad_norm = clip(&mut gradient, training.max_grad_norm);
+            ensure!(
+                grad_norm.is_finite(),
+                "{}: the gradient's norm is {grad_norm}",
+                at()
+            );
+            optimizer.step(&mut w, &gradient, &frozen, lr);
+            objective::correct(objective, &mut w, lr, &frozen);
+            if let Some(anchor) = &mut anchor
+                && anchor.ends(step, training.steps)
+            {
+                anchor.advance(&w);
+            }
+            params = params.with_values(w)?;
+        }
+        let (params, personal) = match anchor {
+            None => (params, None),
+            Some(anchor) => (params.with_values(anchor.values)?, Some(params)),
+        };
+        Ok(Trained {
+            params,
+            lr,
+            loss: sum / trained.max(1) as f64,
+            steps: training.steps,
+            tokens,
+            grad_norm,
+            initial_loss: None,
+            personal,
+        })
+    }
+}
+
+/// The anchor of a Moreau envelope.
+struct Anchor {
+    envelope: Envelope,
+    values: Vec<f32>,
+}
+
+impl Anchor {
+    fn begins(&self, step: usize) -> bool {
+        step.is_multiple_of(self.envelope.period as usize)
+    }
+
+    /// Whether the anchor moves after this step; the last period may be shorter.
+    fn ends(&self, step: usize, steps: usize) -> bool {
+        self.begins(step + 1) || step + 1 == steps
+    }
+
+    /// g ← g + λ (w - a).
+    fn add_gradient(&self, w: &[f32], gradient: &mut [f32]) {
+        let lambda = self.envelope.lambda as f32;
+        for ((g, w), a) in gradient.iter_mut().zip(w).zip(&self.values) {
+            *g += lambda * (w - a);
+        }
+    }
+
+    /// a ← a - rate · λ · (a - w).
+    fn advance(&mut self, w: &[f32]) {
+        let rate = (self.envelope.rate * self.envelope.lambda) as f32;
+        for (a, w) in self.values.iter_mut().zip(w) {
+            *a -= rate * (*a - w);
+        }
+    }
 }
 
 /// An endless order of indices: every index once, shuffled, then again.

@@ -28,6 +28,8 @@
 #![warn(missing_docs)]
 
 mod algorithm;
+mod block_kernel;
+mod choices;
 mod describe;
 mod metric;
 mod params;
@@ -49,11 +51,14 @@ pub use algorithm::Algorithm;
 pub use backend::data::Dataset;
 pub use backend::evaluation::{Answers, Observations, Questions, Scores};
 pub use backend::params::{
-    Params, Writer, gaussian, median, pairwise_distances, trimmed_mean, weighted_sum,
+    Params, Writer, distances, gaussian, mean_near_median, median, pairwise_distances,
+    trimmed_mean, weighted_sum,
 };
 pub use backend::run::{
     Client, Message, Objective, Round, State, Training, Update, Updates, log, report,
 };
+pub use block_kernel::BlockKernel;
+pub use choices::{Variant, Weighting};
 pub use describe::describe;
 pub use metric::{Example, Metric};
 pub use partitioner::Partitioner;

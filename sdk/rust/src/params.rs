@@ -1,6 +1,6 @@
-//! Operators on parameters, in terms of the contract's operations.
+//! Operators on parameters, in terms of the contract's operations: formulas read as in a paper.
 
-use std::ops::{Add, Mul, Sub};
+use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use crate::Params;
 
@@ -11,26 +11,64 @@ impl Params {
     }
 }
 
-impl Add for &Params {
-    type Output = Params;
-
-    fn add(self, other: &Params) -> Params {
-        Params::add(self, other)
-    }
+/// `$operator` scalar by scalar, of values and references.
+macro_rules! between_params {
+    ($operator:ident, $method:ident) => {
+        impl $operator<&Params> for &Params {
+            type Output = Params;
+            fn $method(self, other: &Params) -> Params {
+                Params::$method(self, other)
+            }
+        }
+        impl $operator<Params> for &Params {
+            type Output = Params;
+            fn $method(self, other: Params) -> Params {
+                Params::$method(self, &other)
+            }
+        }
+        impl $operator<&Params> for Params {
+            type Output = Params;
+            fn $method(self, other: &Params) -> Params {
+                Params::$method(&self, other)
+            }
+        }
+        impl $operator<Params> for Params {
+            type Output = Params;
+            fn $method(self, other: Params) -> Params {
+                Params::$method(&self, &other)
+            }
+        }
+    };
 }
 
-impl Sub for &Params {
-    type Output = Params;
+between_params!(Add, add);
+between_params!(Sub, sub);
+between_params!(Mul, mul);
+between_params!(Div, div);
 
-    fn sub(self, other: &Params) -> Params {
-        Params::sub(self, other)
-    }
+/// With a number: `factor * p` and `p + addend`.
+macro_rules! with_number {
+    ($params:ty) => {
+        impl Mul<$params> for f32 {
+            type Output = Params;
+            fn mul(self, params: $params) -> Params {
+                params.scale(self)
+            }
+        }
+        impl Add<f32> for $params {
+            type Output = Params;
+            fn add(self, addend: f32) -> Params {
+                self.offset(addend)
+            }
+        }
+        impl Neg for $params {
+            type Output = Params;
+            fn neg(self) -> Params {
+                self.scale(-1.0)
+            }
+        }
+    };
 }
 
-impl Mul<&Params> for f32 {
-    type Output = Params;
-
-    fn mul(self, params: &Params) -> Params {
-        params.scale(self)
-    }
-}
+with_number!(Params);
+with_number!(&Params);

@@ -3,7 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::{Params, Result, Round, Update, Updates, weighted_sum};
+use crate::{Params, Result, Round, Update, Updates, Weighting, weighted_sum};
 
 impl Round {
     /// A generator seeded from the experiment, this round and this plugin.
@@ -18,15 +18,35 @@ impl Updates {
         (0..self.count()).map(|index| self.get(index))
     }
 
+    /// The clients' changes of the parameters, in ascending client id.
+    pub fn deltas(&self) -> Vec<Params> {
+        self.iter().map(|update| update.delta()).collect()
+    }
+
+    /// pᵢ = nᵢ / Σ n with n = examples, or 1 / the number of updates; in ascending client id.
+    pub fn shares(&self, weighting: Weighting) -> Vec<f64> {
+        let weight = |update: Update| match weighting {
+            Weighting::Examples => update.examples() as f64,
+            Weighting::Uniform => 1.0,
+        };
+        let weights: Vec<f64> = self.iter().map(weight).collect();
+        let total: f64 = weights.iter().sum();
+        weights.into_iter().map(|weight| weight / total).collect()
+    }
+
     /// Σ pᵢ Δᵢ with pᵢ = nᵢ / Σ n, n = examples: the mean update of FedAvg (McMahan et al. 2017).
     pub fn mean(&self) -> Result<Params> {
-        let weights: Vec<f64> = self.iter().map(|update| update.examples() as f64).collect();
-        self.weighted_mean(&weights)
+        self.mean_by(Weighting::Examples)
+    }
+
+    /// Σ pᵢ Δᵢ with the shares of `weighting`.
+    pub fn mean_by(&self, weighting: Weighting) -> Result<Params> {
+        self.weighted_mean(&self.shares(weighting))
     }
 
     /// Σ wᵢ Δᵢ / Σ w, one weight per update in ascending client id.
     pub fn weighted_mean(&self, weights: &[f64]) -> Result<Params> {
-        let deltas: Vec<Params> = self.iter().map(|update| update.delta()).collect();
+        let deltas = self.deltas();
         let total: f64 = weights.iter().sum();
         if deltas.len() != weights.len() || total.is_nan() || total <= 0.0 {
             return Err(format!(

@@ -11,7 +11,7 @@ use std::marker::PhantomData;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use crate::{Algorithm, Example, Metric, Partitioner, Result};
+use crate::{Algorithm, BlockKernel, Example, Metric, Partitioner, Result};
 
 #[allow(clippy::all, unsafe_code, unused_qualifications, reason = "generated")]
 pub mod sdk {
@@ -26,6 +26,21 @@ pub mod algorithm {
         pub_export_macro: true,
         export_macro_name: "export_algorithm_world",
         default_bindings_module: "folkmoot_sdk::wasm::algorithm",
+        with: {
+            "folkmoot:plugin/params@0.1.0": crate::wasm::sdk::folkmoot::plugin::params,
+            "folkmoot:plugin/run@0.1.0": crate::wasm::sdk::folkmoot::plugin::run,
+        },
+    });
+}
+
+#[allow(clippy::all, unsafe_code, unused_qualifications, reason = "generated")]
+pub mod block_kernel {
+    wit_bindgen::generate!({
+        path: "../../wit",
+        world: "block-kernel-plugin",
+        pub_export_macro: true,
+        export_macro_name: "export_block_kernel_world",
+        default_bindings_module: "folkmoot_sdk::wasm::block_kernel",
         with: {
             "folkmoot:plugin/params@0.1.0": crate::wasm::sdk::folkmoot::plugin::params,
             "folkmoot:plugin/run@0.1.0": crate::wasm::sdk::folkmoot::plugin::run,
@@ -66,6 +81,7 @@ pub mod metric {
 }
 
 pub struct AlgorithmExport<T>(PhantomData<T>);
+pub struct BlockKernelExport<T>(PhantomData<T>);
 pub struct PartitionerExport<T>(PhantomData<T>);
 pub struct MetricExport<T>(PhantomData<T>);
 
@@ -76,6 +92,7 @@ fn plugin<T: DeserializeOwned>(settings: &str) -> Result<T> {
 }
 
 use algorithm::exports::folkmoot::plugin::algorithm as algorithm_wit;
+use block_kernel::exports::folkmoot::plugin::block_kernel as block_kernel_wit;
 use metric::exports::folkmoot::plugin::metric as metric_wit;
 use partitioner::exports::folkmoot::plugin::partitioner as partitioner_wit;
 use sdk::folkmoot::plugin::{data, evaluation, params, run};
@@ -139,6 +156,16 @@ impl<T: Algorithm> algorithm_wit::Guest for AlgorithmExport<T> {
         state: &run::State,
     ) -> Result<params::Params> {
         plugin::<T>(&settings)?.aggregate(round, global, updates, state)
+    }
+}
+
+impl<T: BlockKernel> block_kernel_wit::Guest for BlockKernelExport<T> {
+    fn describe() -> String {
+        crate::describe::<T>(T::REFERENCES, &json!({ "linear": false })).to_string()
+    }
+
+    fn reduce(settings: String, deltas: Vec<Vec<f32>>, weights: Vec<f64>) -> Result<Vec<f32>> {
+        plugin::<T>(&settings)?.reduce(&deltas, &weights)
     }
 }
 

@@ -15,16 +15,23 @@ pub(crate) fn run(arguments: &RunArguments) -> Done {
         Some(folder) => folder.clone(),
         None => free_folder(&setup.experiment.name),
     };
-    let mut record = Record::create(&folder, &setup).map_err(Failure::Usage)?;
+    let record = match arguments.resume {
+        true => Record::resume(&folder, &setup),
+        false => Record::create(&folder, &setup),
+    };
+    let mut record = record.map_err(Failure::Usage)?;
     screen.line(&format!("run folder: {}", folder.display()));
     let outcome = run_rounds(&setup, &mut record, &notes, &|event| screen.event(&event))
         .map_err(Failure::Run)?;
-    screen.line(&format!(
-        "{} rounds in {:.0} s, {:.1} % of it not training",
-        setup.experiment.rounds,
-        outcome.seconds,
-        100.0 * (1.0 - outcome.training_seconds / outcome.seconds)
-    ));
+    // A run that was resumed after its last round had none left to do.
+    if outcome.rounds > 0 {
+        screen.line(&format!(
+            "{} rounds in {:.0} s, {:.1} % of it not training",
+            outcome.rounds,
+            outcome.seconds,
+            100.0 * (1.0 - outcome.training_seconds / outcome.seconds)
+        ));
+    }
     println!("{}", table(&outcome.rows, setup.held_out.rows.len()));
     Ok(())
 }

@@ -1,8 +1,6 @@
-//! `params`: handles to parameters and the algebra on them, evaluated as it is called.
+//! `params`: handles to parameters and the algebra on them, recorded until it is used.
 
-use folkmoot_params::{
-    Params, ParamsError, median, pairwise_distances, trimmed_mean, weighted_sum,
-};
+use folkmoot_params::{Params, ParamsError, mean_near_median, median, trimmed_mean, weighted_sum};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
@@ -33,6 +31,11 @@ impl Host {
         let (this, other) = (self.table.get(this)?, self.table.get(other)?);
         let result = op(this, other).map_err(refuse_params(name))?;
         self.give(result)
+    }
+
+    fn all(&self, items: &[Handle]) -> Result<Vec<Params>> {
+        let items = items.iter().map(|item| Ok(self.table.get(item)?.clone()));
+        items.collect()
     }
 
     fn over(
@@ -134,38 +137,47 @@ impl params::HostParams for Host {
     }
 
     fn sum(&mut self, this: Handle) -> Result<f64> {
-        Ok(self.table.get(&this)?.sum())
+        let a = self.table.get(&this)?.clone();
+        self.evaluate("sum", |evaluator| evaluator.sum(&a))
     }
 
     fn dot(&mut self, this: Handle, other: Handle) -> Result<f64> {
-        let dot = self.table.get(&this)?.dot(self.table.get(&other)?);
-        dot.map_err(refuse_params("dot"))
+        let (a, b) = (
+            self.table.get(&this)?.clone(),
+            self.table.get(&other)?.clone(),
+        );
+        self.evaluate("dot", |evaluator| evaluator.dot(&a, &b))
     }
 
     fn norm(&mut self, this: Handle) -> Result<f64> {
-        Ok(self.table.get(&this)?.norm())
+        let a = self.table.get(&this)?.clone();
+        self.evaluate("norm", |evaluator| evaluator.norm(&a))
     }
 
     fn norms(&mut self, this: Handle) -> Result<Vec<f64>> {
-        Ok(self.table.get(&this)?.norms())
+        let a = self.table.get(&this)?.clone();
+        self.evaluate("norms", |evaluator| evaluator.norms(&a))
     }
 
     fn read(&mut self, this: Handle, offset: u64, length: u32) -> Result<Vec<f32>> {
-        let values = self.table.get(&this)?.values();
-        let range = within(values.len(), offset, u64::from(length));
-        Ok(values[range.map_err(refuse_params("read"))?].to_vec())
+        let params = self.table.get(&this)?.clone();
+        self.reserve_if_recorded(&params)?;
+        self.evaluate("read", |evaluator| {
+            evaluator.commit(std::slice::from_ref(&params))
+        })?;
+        let range = within(params.count(), offset, u64::from(length));
+        Ok(params.values()[range.map_err(refuse_params("read"))?].to_vec())
     }
 
     fn write(&mut self, this: Handle) -> Result<Resource<Writing>> {
         let like = self.table.get(&this)?.clone();
-        self.reserve(like.count() * 4)?;
+        self.reserve(&like)?;
         let values = vec![0.0; like.count()];
         Ok(self.table.push(Writing { like, values })?)
     }
 
     fn drop(&mut self, this: Handle) -> Result<()> {
-        let params = self.table.delete(this)?;
-        self.release(params.count() * 4);
+        self.table.delete(this)?;
         Ok(())
     }
 }
@@ -180,7 +192,6 @@ impl params::HostWriter for Host {
 
     fn finish(&mut self, this: Resource<Writing>) -> Result<Handle> {
         let Writing { like, values } = self.table.delete(this)?;
-        self.release(like.count() * 4);
         let params = like
             .with_values(values)
             .map_err(refuse_params("writer.finish"))?;
@@ -188,8 +199,7 @@ impl params::HostWriter for Host {
     }
 
     fn drop(&mut self, this: Resource<Writing>) -> Result<()> {
-        let writing = self.table.delete(this)?;
-        self.release(writing.like.count() * 4);
+        self.table.delete(this)?;
         Ok(())
     }
 }
@@ -213,15 +223,34 @@ impl params::Host for Host {
         self.over("median", &items, median)
     }
 
+    fn mean_near_median(&mut self, items: Vec<Handle>, keep: u32) -> Result<Handle> {
+        self.over("mean-near-median", &items, |items| {
+            mean_near_median(items, keep as usize)
+        })
+    }
+
+    fn distances(&mut self, items: Vec<Handle>, center: Handle) -> Result<Vec<f64>> {
+        let (items, center) = (self.all(&items)?, self.table.get(&center)?.clone());
+        let items: Vec<&Params> = items.iter().collect();
+        self.evaluate("distances", |evaluator| {
+            evaluator.distances(&items, &center)
+        })
+    }
+
     fn pairwise_distances(&mut self, items: Vec<Handle>) -> Result<Vec<f64>> {
-        let items = items.iter().map(|item| self.table.get(item));
-        let items = items.collect::<Result<Vec<_>, _>>()?;
-        pairwise_distances(&items).map_err(refuse_params("pairwise-distances"))
+        let items = self.all(&items)?;
+        let items: Vec<&Params> = items.iter().collect();
+        self.evaluate("pairwise-distances", |evaluator| {
+            evaluator.pairwise_distances(&items)
+        })
     }
 
     fn gaussian(&mut self, like: Handle, label: String) -> Result<Handle> {
         let seed = self.seed.derive(&format!("gaussian/{label}"), 0);
-        self.unary(&like, |like| like.gaussian(seed))
+        let like = self.table.get(&like)?.clone();
+        self.reserve(&like)?;
+        let drawn = self.evaluate("gaussian", |_| Ok(like.gaussian(seed)))?;
+        self.give(drawn)
     }
 }
 

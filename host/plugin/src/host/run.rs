@@ -1,9 +1,9 @@
 //! `run`: rounds, clients, messages, state, updates and what is asked of local training.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use folkmoot_params::{Objective, Params, Seed};
+use folkmoot_params::{Envelope, FrozenPart, Objective, Params, Seed};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
 use wasmtime::Result;
@@ -19,6 +19,8 @@ pub struct Round {
     /// From 1.
     pub number: u32,
     pub total: u32,
+    /// Clients of the federation.
+    pub clients: u32,
     /// What the plugin's randomness in this round comes from.
     pub seed: Seed,
 }
@@ -90,6 +92,35 @@ pub struct Training {
     pub figures: BTreeMap<String, f64>,
     pub before: Params,
     pub after: Params,
+    pub personal: Option<Params>,
+}
+
+/// An objective while a plugin states it; a personal one is shared with the one it belongs to.
+#[derive(Clone, Default)]
+pub struct Stated(Arc<Mutex<Statement>>);
+
+#[derive(Default)]
+struct Statement {
+    objective: Objective,
+    personal: Option<(Params, Stated)>,
+    is_personal: bool,
+}
+
+impl Stated {
+    fn lock(&self) -> MutexGuard<'_, Statement> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was stated.
+    pub(crate) fn objective(&self) -> Objective {
+        let statement = self.lock();
+        let personal = statement.personal.as_ref();
+        let personal = personal.map(|(from, own)| Box::new((from.clone(), own.objective())));
+        Objective {
+            personal,
+            ..statement.objective.clone()
+        }
+    }
 }
 
 impl run::HostRound for Host {
@@ -99,6 +130,10 @@ impl run::HostRound for Host {
 
     fn total(&mut self, this: Resource<Drawing>) -> Result<u32> {
         Ok(self.table.get(&this)?.round.total)
+    }
+
+    fn clients(&mut self, this: Resource<Drawing>) -> Result<u32> {
+        Ok(self.table.get(&this)?.round.clients)
     }
 
     fn random(&mut self, this: Resource<Drawing>) -> Result<u64> {
@@ -146,6 +181,7 @@ impl run::HostMessage for Host {
         value: Resource<Params>,
     ) -> Result<()> {
         let value = self.table.get(&value)?.clone();
+        self.reserve_if_recorded(&value)?;
         self.table.get_mut(&this)?.params.insert(name, value);
         Ok(())
     }
@@ -191,6 +227,7 @@ impl run::HostState for Host {
         value: Resource<Params>,
     ) -> Result<()> {
         let value = self.table.get(&value)?.clone();
+        self.reserve_if_recorded(&value)?;
         self.table.get_mut(&this)?.params.insert(name, value);
         Ok(())
     }
@@ -279,41 +316,125 @@ impl run::HostUpdates for Host {
     }
 }
 
+impl Host {
+    /// Changes an objective; `whole` says that this is not for a personal one.
+    fn state_objective(
+        &mut self,
+        this: &Resource<Stated>,
+        method: &str,
+        whole: bool,
+        change: impl FnOnce(&mut Objective),
+    ) -> Result<()> {
+        let mut statement = self.table.get(this)?.lock();
+        if whole && statement.is_personal {
+            return Err(refuse(format!(
+                "`objective.{method}`: not for a personal objective"
+            )));
+        }
+        change(&mut statement.objective);
+        Ok(())
+    }
+
+    fn term(&mut self, params: &Resource<Params>) -> Result<Params> {
+        let params = self.table.get(params)?.clone();
+        self.reserve_if_recorded(&params)?;
+        Ok(params)
+    }
+}
+
 impl run::HostObjective for Host {
     fn proximal(
         &mut self,
-        this: Resource<Objective>,
+        this: Resource<Stated>,
         mu: f64,
         reference: Resource<Params>,
     ) -> Result<()> {
-        let reference = self.table.get(&reference)?.clone();
-        self.table.get_mut(&this)?.proximal.push((mu, reference));
-        Ok(())
+        let reference = self.term(&reference)?;
+        self.state_objective(&this, "proximal", false, |objective| {
+            objective.proximal.push((mu, reference));
+        })
     }
 
-    fn linear(&mut self, this: Resource<Objective>, gradient: Resource<Params>) -> Result<()> {
-        let gradient = self.table.get(&gradient)?.clone();
-        self.table.get_mut(&this)?.linear.push(gradient);
-        Ok(())
+    fn linear(&mut self, this: Resource<Stated>, gradient: Resource<Params>) -> Result<()> {
+        let gradient = self.term(&gradient)?;
+        self.state_objective(&this, "linear", false, |objective| {
+            objective.linear.push(gradient);
+        })
     }
 
-    fn correct(&mut self, this: Resource<Objective>, direction: Resource<Params>) -> Result<()> {
-        let direction = self.table.get(&direction)?.clone();
-        self.table.get_mut(&this)?.correct.push(direction);
-        Ok(())
+    fn correct(&mut self, this: Resource<Stated>, direction: Resource<Params>) -> Result<()> {
+        let direction = self.term(&direction)?;
+        self.state_objective(&this, "correct", false, |objective| {
+            objective.correct.push(direction);
+        })
     }
 
-    fn freeze(&mut self, this: Resource<Objective>, glob: String) -> Result<()> {
-        self.table.get_mut(&this)?.freeze.push(glob);
-        Ok(())
+    fn freeze(&mut self, this: Resource<Stated>, glob: String) -> Result<()> {
+        self.state_objective(&this, "freeze", false, |objective| {
+            objective.freeze.push(glob);
+        })
     }
 
-    fn scale_lr(&mut self, this: Resource<Objective>, factor: f64) -> Result<()> {
-        self.table.get_mut(&this)?.lr_factor *= factor;
-        Ok(())
+    fn freeze_during(
+        &mut self,
+        this: Resource<Stated>,
+        glob: String,
+        start: f64,
+        end: f64,
+    ) -> Result<()> {
+        self.state_objective(&this, "freeze-during", false, |objective| {
+            objective
+                .freeze_during
+                .push(FrozenPart { glob, start, end });
+        })
     }
 
-    fn drop(&mut self, this: Resource<Objective>) -> Result<()> {
+    fn keep(&mut self, this: Resource<Stated>, glob: String) -> Result<()> {
+        self.state_objective(&this, "keep", true, |objective| objective.keep.push(glob))
+    }
+
+    fn scale_lr(&mut self, this: Resource<Stated>, factor: f64) -> Result<()> {
+        self.state_objective(&this, "scale-lr", false, |objective| {
+            objective.lr_factor *= factor;
+        })
+    }
+
+    fn envelope(
+        &mut self,
+        this: Resource<Stated>,
+        lambda: f64,
+        rate: f64,
+        period: u32,
+    ) -> Result<()> {
+        self.state_objective(&this, "envelope", true, |objective| {
+            objective.envelope = Some(Envelope {
+                lambda,
+                rate,
+                period,
+            });
+        })
+    }
+
+    fn personal(
+        &mut self,
+        this: Resource<Stated>,
+        from: Resource<Params>,
+    ) -> Result<Resource<Stated>> {
+        let from = self.term(&from)?;
+        self.state_objective(&this, "personal", true, |_| {})?;
+        let own = Stated::default();
+        own.lock().is_personal = true;
+        self.table.get(&this)?.lock().personal = Some((from, own.clone()));
+        Ok(self.table.push(own)?)
+    }
+
+    fn initial_loss(&mut self, this: Resource<Stated>, examples: u32) -> Result<()> {
+        self.state_objective(&this, "initial-loss", true, |objective| {
+            objective.initial_loss = Some(examples);
+        })
+    }
+
+    fn drop(&mut self, this: Resource<Stated>) -> Result<()> {
         self.table.delete(this)?;
         Ok(())
     }
@@ -340,6 +461,11 @@ impl run::HostTraining for Host {
     fn after(&mut self, this: Resource<Training>) -> Result<Resource<Params>> {
         let after = self.table.get(&this)?.after.clone();
         self.give(after)
+    }
+
+    fn personal(&mut self, this: Resource<Training>) -> Result<Option<Resource<Params>>> {
+        let personal = self.table.get(&this)?.personal.clone();
+        personal.map(|params| self.give(params)).transpose()
     }
 
     fn drop(&mut self, this: Resource<Training>) -> Result<()> {

@@ -241,6 +241,29 @@ pub fn median(items: &[&Params]) -> Params {
     })
 }
 
+/// Coordinate-wise mean of the `keep` values that lie nearest to the median.
+pub fn mean_near_median(items: &[&Params], keep: u32) -> Params {
+    columns(items, |column| {
+        let middle = column.len() / 2;
+        let median = match column.len() % 2 {
+            1 => f64::from(column[middle]),
+            _ => (f64::from(column[middle - 1]) + f64::from(column[middle])) / 2.0,
+        };
+        let far = |value: &f32| (f64::from(*value) - median).abs();
+        let mut nearest = column.to_vec();
+        nearest.sort_by(|a, b| far(a).total_cmp(&far(b)));
+        nearest.truncate(keep as usize);
+        nearest.sort_by(f32::total_cmp);
+        (nearest.iter().copied().map(f64::from).sum::<f64>() / nearest.len() as f64) as f32
+    })
+}
+
+/// Squared L2 distance of each item from `center`.
+pub fn distances(items: &[&Params], center: &Params) -> Vec<f64> {
+    let difference = items.iter().map(|item| item.sub(center));
+    difference.map(|own| own.dot(&own)).collect()
+}
+
 /// Squared L2 distance of every pair, row-major upper triangle without the diagonal.
 pub fn pairwise_distances(items: &[&Params]) -> Vec<f64> {
     let mut distances = Vec::new();

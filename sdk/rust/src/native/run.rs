@@ -10,7 +10,15 @@ use super::params::Params;
 pub struct Round {
     number: u32,
     total: u32,
+    clients: u32,
     drawn: RefCell<u64>,
+}
+
+impl Round {
+    /// The same round in a federation of so many clients; 2 where it is not said.
+    pub fn with_clients(self, clients: u32) -> Self {
+        Self { clients, ..self }
+    }
 }
 
 /// Round `number` of `total`.
@@ -18,6 +26,7 @@ pub fn round(number: u32, total: u32) -> Round {
     Round {
         number,
         total,
+        clients: 2,
         drawn: RefCell::new(u64::from(number)),
     }
 }
@@ -86,6 +95,29 @@ pub fn update(id: u32, examples: u64, delta: Params) -> Update {
     }
 }
 
+impl Update {
+    /// The same update after so many steps.
+    pub fn with_steps(self, steps: u32) -> Self {
+        Self { steps, ..self }
+    }
+
+    /// The same update, trained with this learning rate.
+    pub fn with_lr(self, lr: f64) -> Self {
+        Self { lr, ..self }
+    }
+
+    /// The same update with a figure of its training.
+    pub fn with_figure(mut self, name: &str, value: f64) -> Self {
+        self.client.figures.insert(name.into(), value);
+        self
+    }
+
+    /// The same update with what its algorithm sent beside it.
+    pub fn with_message(self, message: Message) -> Self {
+        Self { message, ..self }
+    }
+}
+
 /// The updates of a round.
 pub struct Updates(Vec<Update>);
 
@@ -98,8 +130,9 @@ pub fn updates(mut updates: Vec<Update>) -> Updates {
 /// What was asked of the host's local training.
 #[derive(Default)]
 pub struct Objective {
-    /// Every call so far, in words.
-    pub asked: RefCell<Vec<String>>,
+    /// Every call so far, in words; those of a personal objective begin with `personal: `.
+    pub asked: Rc<RefCell<Vec<String>>>,
+    within: String,
 }
 
 /// An objective that adds nothing yet.
@@ -113,6 +146,22 @@ pub struct Training {
     lr: f64,
     before: Params,
     after: Params,
+    personal: Option<Params>,
+    figures: BTreeMap<String, f64>,
+}
+
+impl Training {
+    /// The same training with personal parameters.
+    pub fn with_personal(self, personal: Params) -> Self {
+        let personal = Some(personal);
+        Self { personal, ..self }
+    }
+
+    /// The same training with a figure.
+    pub fn with_figure(mut self, name: &str, value: f64) -> Self {
+        self.figures.insert(name.into(), value);
+        self
+    }
 }
 
 /// A training of `steps` steps.
@@ -122,6 +171,8 @@ pub fn training(steps: u32, lr: f64, before: Params, after: Params) -> Training 
         lr,
         before,
         after,
+        personal: None,
+        figures: BTreeMap::new(),
     }
 }
 
@@ -144,6 +195,10 @@ impl Round {
 
     pub fn total(&self) -> u32 {
         self.total
+    }
+
+    pub fn clients(&self) -> u32 {
+        self.clients
     }
 
     pub fn random(&self) -> u64 {
@@ -308,11 +363,35 @@ impl Objective {
         self.note(format!("freeze {glob}"));
     }
 
+    pub fn freeze_during(&self, glob: &str, start: f64, end: f64) {
+        self.note(format!("freeze-during {glob} {start} {end}"));
+    }
+
+    pub fn keep(&self, glob: &str) {
+        self.note(format!("keep {glob}"));
+    }
+
     pub fn scale_lr(&self, factor: f64) {
         self.note(format!("scale-lr {factor}"));
     }
 
+    pub fn envelope(&self, lambda: f64, rate: f64, period: u32) {
+        self.note(format!("envelope {lambda} {rate} {period}"));
+    }
+
+    pub fn personal(&self, _from: &Params) -> Objective {
+        self.note("personal".into());
+        let (asked, within) = (self.asked.clone(), format!("{}personal: ", self.within));
+        Objective { asked, within }
+    }
+
+    pub fn initial_loss(&self, examples: u32) {
+        self.note(format!("initial-loss {examples}"));
+    }
+
+    #[allow(clippy::needless_pass_by_value, reason = "callers make it on the spot")]
     fn note(&self, call: String) {
+        let call = format!("{}{call}", self.within);
         self.asked.borrow_mut().push(call);
     }
 }
@@ -327,8 +406,8 @@ impl Training {
         self.lr
     }
 
-    pub fn figure(&self, _name: &str) -> Option<f64> {
-        None
+    pub fn figure(&self, name: &str) -> Option<f64> {
+        self.figures.get(name).copied()
     }
 
     pub fn before(&self) -> Params {
@@ -337,5 +416,9 @@ impl Training {
 
     pub fn after(&self) -> Params {
         self.after.clone()
+    }
+
+    pub fn personal(&self) -> Option<Params> {
+        self.personal.clone()
     }
 }

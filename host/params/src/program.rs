@@ -1,0 +1,482 @@
+//! An expression as steps over one block: each input read once, each result kept in a register of a
+//! block's size only as long as something needs it.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::expression::{Binary, Expression, Node, Unary, View};
+use crate::network::Columns;
+use crate::source::Source;
+use crate::{Params, Structure};
+
+/// Items that are added to a weighted sum in one step.
+pub(crate) const TOGETHER: usize = 8;
+
+/// Where a step finds a block of scalars.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Operand {
+    Register(usize),
+    /// In place, in a leaf.
+    Leaf(usize),
+}
+
+pub(crate) enum Step {
+    Load {
+        leaf: usize,
+        out: usize,
+    },
+    Fill {
+        value: f32,
+        out: usize,
+    },
+    Unary {
+        op: Unary,
+        a: Operand,
+        out: usize,
+    },
+    Binary {
+        op: Binary,
+        a: Operand,
+        b: Operand,
+        out: usize,
+    },
+    /// sum ← (0 or sum) + Σ weight · item.
+    Accumulate {
+        first: bool,
+        items: Vec<(Operand, f64)>,
+        sum: usize,
+    },
+    Round {
+        sum: usize,
+        out: usize,
+    },
+    Columns {
+        pick: Columns,
+        items: Vec<Operand>,
+        out: usize,
+    },
+    /// Writes root number `root`.
+    Store {
+        root: usize,
+        a: Operand,
+    },
+}
+
+/// What computes some roots over tensors that lie side by side in every input.
+pub(crate) struct Program {
+    /// Scalars of the roots' structure.
+    pub(crate) range: Range<usize>,
+    pub(crate) steps: Vec<Step>,
+    /// Evaluated inputs, and their scalar that belongs to the first of `range`.
+    pub(crate) leaves: Vec<(Source, usize)>,
+    /// Roots that are not stored but reduced.
+    pub(crate) folded: Vec<Operand>,
+    pub(crate) registers: usize,
+    pub(crate) sums: usize,
+}
+
+/// What is to be computed: roots of one structure, of which the first `stored` are written.
+pub(crate) struct Roots<'a> {
+    pub(crate) structure: &'a Arc<Structure>,
+    pub(crate) stored: &'a [Params],
+    pub(crate) folded: &'a [Params],
+}
+
+/// The programs for the tensors that `domain` touches, in storage order.
+pub(crate) fn compile(roots: &Roots, domain: &Range<usize>) -> Vec<Program> {
+    let tensors = roots.structure.tensors();
+    let mut programs = Vec::new();
+    let mut tensor = tensors.partition_point(|tensor| tensor.range().end <= domain.start);
+    while tensor < tensors.len() && tensors[tensor].offset < domain.end {
+        let mut graph = Graph::new(roots.structure, tensor);
+        let stored: Vec<usize> = roots.stored.iter().map(|root| graph.lower(root)).collect();
+        let folded: Vec<usize> = roots.folded.iter().map(|root| graph.lower(root)).collect();
+        let end = graph.end;
+        programs.push(graph.emit(&stored, &folded));
+        tensor = end;
+    }
+    programs
+}
+
+/// An operation on others of the same graph; operands come before it.
+enum Local {
+    Leaf {
+        leaf: usize,
+        direct: bool,
+    },
+    Fill(f32),
+    Unary(Unary, usize),
+    Binary(Binary, usize, usize),
+    /// After another sum, if there is one.
+    Accumulate(Option<usize>, Vec<(usize, f64)>),
+    Round(usize),
+    Columns(crate::expression::Pick, Vec<usize>),
+}
+
+impl Local {
+    fn operands(&self) -> Vec<usize> {
+        match self {
+            Self::Leaf { .. } | Self::Fill(_) => Vec::new(),
+            Self::Unary(_, a) | Self::Round(a) => vec![*a],
+            Self::Binary(_, a, b) => vec![*a, *b],
+            Self::Accumulate(before, items) => {
+                let items = items.iter().map(|(item, _)| *item);
+                before.iter().copied().chain(items).collect()
+            }
+            Self::Columns(_, items) => items.clone(),
+        }
+    }
+}
+
+/// What is left to do while an expression is lowered; explicit, since expressions may be deep.
+enum Task {
+    Visit(Params),
+    Unary(*const Node, Unary),
+    Binary(*const Node, Binary),
+    Accumulate { first: bool, weights: Vec<f64> },
+    Round(*const Node),
+    Columns(*const Node, crate::expression::Pick, usize),
+}
+
+struct Graph<'a> {
+    structure: &'a Arc<Structure>,
+    /// The tensors from the first to before `end` are alike for every input met so far.
+    first: usize,
+    end: usize,
+    locals: Vec<Local>,
+    known: HashMap<*const Node, usize>,
+    leaves: Vec<(Source, usize)>,
+    /// Keeps alive what `known` points to.
+    held: Vec<Params>,
+}
+
+impl<'a> Graph<'a> {
+    fn new(structure: &'a Arc<Structure>, first: usize) -> Self {
+        Self {
+            structure,
+            first,
+            end: structure.tensors().len(),
+            locals: Vec::new(),
+            known: HashMap::new(),
+            leaves: Vec::new(),
+            held: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, local: Local) -> usize {
+        self.locals.push(local);
+        self.locals.len() - 1
+    }
+
+    /// The operation that computes `root` over the tensors of this graph.
+    fn lower(&mut self, root: &Params) -> usize {
+        let mut tasks = vec![Task::Visit(root.clone())];
+        let mut results: Vec<usize> = Vec::new();
+        while let Some(task) = tasks.pop() {
+            let made = match task {
+                Task::Visit(params) => {
+                    self.visit(&params, &mut tasks, &mut results);
+                    continue;
+                }
+                Task::Unary(node, op) => {
+                    let a = pop(&mut results);
+                    (Some(node), Local::Unary(op, a))
+                }
+                Task::Binary(node, op) => {
+                    let (b, a) = (pop(&mut results), pop(&mut results));
+                    (Some(node), Local::Binary(op, a, b))
+                }
+                Task::Accumulate { first, weights } => {
+                    let items = results.split_off(results.len() - weights.len());
+                    let before = (!first).then(|| pop(&mut results));
+                    (
+                        None,
+                        Local::Accumulate(before, items.into_iter().zip(weights).collect()),
+                    )
+                }
+                Task::Round(node) => {
+                    let sum = pop(&mut results);
+                    (Some(node), Local::Round(sum))
+                }
+                Task::Columns(node, pick, count) => {
+                    let items = results.split_off(results.len() - count);
+                    (Some(node), Local::Columns(pick, items))
+                }
+            };
+            let index = self.push(made.1);
+            if let Some(node) = made.0 {
+                self.known.insert(node, index);
+            }
+            results.push(index);
+        }
+        pop(&mut results)
+    }
+
+    fn visit(&mut self, params: &Params, tasks: &mut Vec<Task>, results: &mut Vec<usize>) {
+        let node = Arc::as_ptr(params.node());
+        if let Some(&index) = self.known.get(&node) {
+            results.push(index);
+            return;
+        }
+        self.held.push(params.clone());
+        let expression = match params.node().view() {
+            View::Value(source) => {
+                let index = self.leaf(params, source);
+                self.known.insert(node, index);
+                results.push(index);
+                return;
+            }
+            View::Expression(expression) => expression,
+        };
+        match expression {
+            Expression::Filled(value) => {
+                let index = self.push(Local::Fill(value));
+                self.known.insert(node, index);
+                results.push(index);
+            }
+            Expression::Unary(op, a) => tasks.extend([Task::Unary(node, op), Task::Visit(a)]),
+            Expression::Binary(op, a, b) => {
+                tasks.extend([Task::Binary(node, op), Task::Visit(b), Task::Visit(a)]);
+            }
+            Expression::Select(from) => tasks.push(Task::Visit(from)),
+            Expression::Merge(base, over) => {
+                let chosen = self.branch(&base, &over);
+                tasks.push(Task::Visit(chosen));
+            }
+            Expression::WeightedSum(items) => {
+                tasks.push(Task::Round(node));
+                tasks.extend(groups(items).into_iter().rev().flat_map(|(first, group)| {
+                    let weights = group.iter().map(|(_, weight)| *weight).collect();
+                    let sum = std::iter::once(Task::Accumulate { first, weights });
+                    sum.chain(group.into_iter().rev().map(|(item, _)| Task::Visit(item)))
+                        .collect::<Vec<_>>()
+                }));
+            }
+            Expression::Columns(pick, items) => {
+                tasks.push(Task::Columns(node, pick, items.len()));
+                tasks.extend(items.into_iter().rev().map(Task::Visit));
+            }
+        }
+    }
+
+    /// The side of a merge that has the tensors from the first on; ends the graph where the side changes.
+    fn branch(&mut self, base: &Params, over: &Params) -> Params {
+        let tensors = self.structure.tensors();
+        let has = |index: usize| over.structure().get(&tensors[index].name).is_some();
+        let side = has(self.first);
+        let same = (self.first + 1..self.end).take_while(|index| has(*index) == side);
+        self.end = self.first + 1 + same.count();
+        match side {
+            true => over.clone(),
+            false => base.clone(),
+        }
+    }
+
+    /// An evaluated input; ends the graph where its scalars no longer lie side by side.
+    fn leaf(&mut self, params: &Params, source: Source) -> usize {
+        let tensors = self.structure.tensors();
+        let own = params.structure();
+        let start = match Arc::ptr_eq(own, self.structure) {
+            true => tensors[self.first].offset,
+            false => {
+                let place = own.position(&tensors[self.first].name);
+                // Every input was checked to have the tensors of its result.
+                let place = place.unwrap_or_default();
+                let pairs = tensors[self.first..self.end]
+                    .iter()
+                    .zip(&own.tensors()[place..]);
+                let same = pairs.take_while(|(a, b)| a.name == b.name).count();
+                self.end = self.first + same.max(1);
+                own.tensors()[place].offset
+            }
+        };
+        let until = source.contiguous_until(start);
+        if until != usize::MAX {
+            let base = tensors[self.first].offset;
+            let within = |index: &usize| tensors[*index].range().end - base <= until - start;
+            let whole = (self.first..self.end).take_while(within).count();
+            self.end = self.first + whole.max(1);
+        }
+        let direct = source.is_direct(start);
+        self.leaves.push((source, start));
+        let leaf = self.leaves.len() - 1;
+        self.push(Local::Leaf { leaf, direct })
+    }
+
+    /// Steps in the order of the operations, with registers that are used again as soon as they are free.
+    fn emit(self, stored: &[usize], folded: &[usize]) -> Program {
+        let mut uses = vec![0usize; self.locals.len()];
+        for local in &self.locals {
+            local
+                .operands()
+                .into_iter()
+                .for_each(|operand| uses[operand] += 1);
+        }
+        // What is folded is needed after the last step.
+        stored
+            .iter()
+            .chain(folded)
+            .for_each(|root| uses[*root] += 1);
+        let (mut registers, mut sums) = (Slots::default(), Slots::default());
+        let mut places: Vec<Place> = Vec::with_capacity(self.locals.len());
+        let mut steps = Vec::new();
+        for (index, local) in self.locals.iter().enumerate() {
+            let at = |operand: usize| places[operand].operand();
+            let place = match local {
+                Local::Leaf { leaf, direct: true } => Place::Operand(Operand::Leaf(*leaf)),
+                Local::Leaf {
+                    leaf,
+                    direct: false,
+                } => {
+                    let out = registers.take();
+                    steps.push(Step::Load { leaf: *leaf, out });
+                    Place::register(out)
+                }
+                Local::Fill(value) => {
+                    let out = registers.take();
+                    steps.push(Step::Fill { value: *value, out });
+                    Place::register(out)
+                }
+                Local::Unary(op, a) => {
+                    let (op, a, out) = (*op, at(*a), registers.take());
+                    steps.push(Step::Unary { op, a, out });
+                    Place::register(out)
+                }
+                Local::Binary(op, a, b) => {
+                    let (op, a, b, out) = (*op, at(*a), at(*b), registers.take());
+                    steps.push(Step::Binary { op, a, b, out });
+                    Place::register(out)
+                }
+                Local::Accumulate(before, items) => {
+                    let sum = match before {
+                        Some(before) => places[*before].sum(),
+                        None => sums.take(),
+                    };
+                    let items = items.iter().map(|(item, weight)| (at(*item), *weight));
+                    let (first, items) = (before.is_none(), items.collect());
+                    steps.push(Step::Accumulate { first, items, sum });
+                    Place::Sum(sum)
+                }
+                Local::Round(before) => {
+                    let (sum, out) = (places[*before].sum(), registers.take());
+                    steps.push(Step::Round { sum, out });
+                    sums.give(sum);
+                    Place::register(out)
+                }
+                Local::Columns(pick, items) => {
+                    let pick = Columns::new(*pick, items.len());
+                    let items = items.iter().map(|item| at(*item)).collect();
+                    let out = registers.take();
+                    steps.push(Step::Columns { pick, items, out });
+                    Place::register(out)
+                }
+            };
+            places.push(place);
+            let mut release = |operand: usize, places: &[Place]| {
+                uses[operand] -= 1;
+                if let (0, Place::Operand(Operand::Register(register))) =
+                    (uses[operand], places[operand])
+                {
+                    registers.give(register);
+                }
+            };
+            for operand in local.operands() {
+                release(operand, &places);
+            }
+            for root in (0..stored.len()).filter(|root| stored[*root] == index) {
+                steps.push(Step::Store {
+                    root,
+                    a: places[index].operand(),
+                });
+                release(index, &places);
+            }
+        }
+        let tensors = &self.structure.tensors()[self.first..self.end];
+        let range = match (tensors.first(), tensors.last()) {
+            (Some(first), Some(last)) => first.offset..last.range().end,
+            _ => 0..0,
+        };
+        Program {
+            range,
+            steps,
+            leaves: self.leaves,
+            folded: folded.iter().map(|root| places[*root].operand()).collect(),
+            registers: registers.made,
+            sums: sums.made,
+        }
+    }
+}
+
+/// A result that the tasks before have left.
+fn pop(results: &mut Vec<usize>) -> usize {
+    // Every task is pushed below the visits that leave its operands.
+    results.pop().unwrap_or_default()
+}
+
+/// Items of a weighted sum in the groups that one step adds: evaluated items together, others alone,
+/// since each of these needs a register of its own. Whether a group is the first comes with it.
+fn groups(items: Vec<(Params, f64)>) -> Vec<(bool, Vec<(Params, f64)>)> {
+    let mut groups: Vec<(bool, Vec<(Params, f64)>)> = Vec::new();
+    for (item, weight) in items {
+        let evaluated = |item: &Params| item.node().value().is_some();
+        match groups.last_mut() {
+            Some((_, group))
+                if group.len() < TOGETHER
+                    && evaluated(&item)
+                    && group.iter().all(|(item, _)| evaluated(item)) =>
+            {
+                group.push((item, weight));
+            }
+            _ => groups.push((groups.is_empty(), vec![(item, weight)])),
+        }
+    }
+    groups
+}
+
+/// Where an operation's result lies.
+#[derive(Clone, Copy)]
+enum Place {
+    Operand(Operand),
+    Sum(usize),
+}
+
+impl Place {
+    fn register(register: usize) -> Self {
+        Self::Operand(Operand::Register(register))
+    }
+
+    fn operand(self) -> Operand {
+        match self {
+            Self::Operand(operand) => operand,
+            Self::Sum(_) => unreachable!("only `Round` takes a sum, and it asks for one"),
+        }
+    }
+
+    fn sum(self) -> usize {
+        match self {
+            Self::Sum(sum) => sum,
+            Self::Operand(_) => unreachable!("`Round` and `Accumulate` come after a sum"),
+        }
+    }
+}
+
+/// Numbers that are given out and taken back.
+#[derive(Default)]
+struct Slots {
+    made: usize,
+    free: Vec<usize>,
+}
+
+impl Slots {
+    fn take(&mut self) -> usize {
+        self.free.pop().unwrap_or_else(|| {
+            self.made += 1;
+            self.made - 1
+        })
+    }
+
+    fn give(&mut self, slot: usize) {
+        self.free.push(slot);
+    }
+}
