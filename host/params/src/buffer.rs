@@ -11,7 +11,7 @@ const LARGE: usize = 1 << 20;
 
 /// Maps that are kept when they are no longer needed: the results of one round are the memory of the
 /// next. Getting fresh pages costs as much as sweeping four inputs.
-const KEPT: usize = 2;
+const KEPT: usize = 3;
 
 static FREE: Mutex<Vec<MmapMut>> = Mutex::new(Vec::new());
 

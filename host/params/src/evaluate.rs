@@ -11,12 +11,15 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use crate::buffer::Buffer;
-use crate::kernels::{self, BLOCK};
-use crate::program::{Operand, Program, Roots, Step, TOGETHER, compile};
+use crate::kernels::{self, BLOCK, TOGETHER};
+use crate::program::{Operand, Program, Roots, Step, compile};
 use crate::{Params, ParamsError, Structure};
 
 /// Scalars that one thread takes at a time; blocks start anew in each.
 const CHUNK: usize = 32 * BLOCK;
+
+/// Inputs of which a whole block each does not fit into a processor's own cache.
+const MANY: usize = 24;
 
 /// A number made of all scalars; the indices are into the roots that are folded.
 #[derive(Clone, Copy, Debug)]
@@ -175,6 +178,20 @@ impl Scratch {
 }
 
 impl Work<'_> {
+    /// Scalars of a block: fewer where many inputs are needed at once, so that they stay in the cache
+    /// together. A count does not mind how it is grouped, other reductions do.
+    fn step(&self) -> usize {
+        let counts = |fold: &Fold| matches!(fold, Fold::NotFinite(_));
+        let inputs = self
+            .programs
+            .iter()
+            .map(|program| program.looked_ahead.len());
+        match self.folds.iter().all(counts) && inputs.max().unwrap_or(0) > MANY {
+            true => BLOCK / 8,
+            false => BLOCK,
+        }
+    }
+
     /// Evaluates one chunk: writes its part of the stored roots, gives its part of each fold.
     fn chunk(
         &self,
@@ -186,21 +203,23 @@ impl Work<'_> {
         let mut first = self
             .programs
             .partition_point(|program| program.range.end <= range.start);
-        for start in range.clone().step_by(BLOCK) {
+        let step = self.step();
+        for start in range.clone().step_by(step) {
             if self
                 .deadline
                 .is_some_and(|deadline| Instant::now() > deadline)
             {
                 return Err(ParamsError::OutOfTime);
             }
-            let block = start..range.end.min(start + BLOCK);
+            let block = start..range.end.min(start + step);
             while self.programs[first].range.end <= block.start {
                 first += 1;
             }
             let program = &self.programs[first];
             if block.end <= program.range.end {
-                let next = block.end..(block.end + BLOCK).min(program.range.end);
-                for (source, start) in &program.leaves {
+                let next = block.end..(block.end + step).min(program.range.end);
+                for leaf in &program.looked_ahead {
+                    let (source, start) = &program.leaves[*leaf];
                     let from = start + (next.start - program.range.start);
                     source.prefetch(from..from + next.len());
                 }
@@ -321,6 +340,12 @@ fn run_block(
                 let sum = &sums[*sum][..count];
                 write(registers, *out, count, |_, own| kernels::round(sum, own));
             }
+            Step::RoundOnto { sum, base, out } => {
+                let sum = &sums[*sum][..count];
+                write(registers, *out, count, |registers, own| {
+                    kernels::round_onto(sum, read(program, registers, *base, block), own);
+                });
+            }
             Step::Columns { pick, items, out } => {
                 write(registers, *out, count, |registers, own| {
                     let items = items.iter();
@@ -330,7 +355,11 @@ fn run_block(
             }
             Step::Store { root, a } => {
                 let part = block.start - origin..block.end - origin;
-                outs[*root][part].copy_from_slice(read(program, registers, *a, block));
+                let (a, out) = (read(program, registers, *a, block), &mut outs[*root][part]);
+                match program.streamed {
+                    true => kernels::stream(a, out),
+                    false => out.copy_from_slice(a),
+                }
             }
         }
     }

@@ -26,6 +26,8 @@ pub(crate) enum Unary {
     Square,
     Abs,
     Sign,
+    /// √a + addend, each rounded; made by fusion alone.
+    SqrtOffset(f32),
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -38,6 +40,8 @@ pub(crate) enum Binary {
     Maximum,
     /// a + factor · b.
     AddScaled(f32),
+    /// first · a + second · b, each product rounded; made by fusion alone.
+    Combine(f32, f32),
 }
 
 /// What is picked of the sorted values of one coordinate.

@@ -6,12 +6,13 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::expression::{Binary, Expression, Node, Unary, View};
+use crate::kernels::TOGETHER;
 use crate::network::Columns;
 use crate::source::Source;
 use crate::{Params, Structure};
 
-/// Items that are added to a weighted sum in one step.
-pub(crate) const TOGETHER: usize = 8;
+/// Scalars from which on a result is written past the caches.
+const STREAMED: usize = 1 << 21;
 
 /// Where a step finds a block of scalars.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,6 +52,12 @@ pub(crate) enum Step {
         sum: usize,
         out: usize,
     },
+    /// base + the rounded sum.
+    RoundOnto {
+        sum: usize,
+        base: Operand,
+        out: usize,
+    },
     Columns {
         pick: Columns,
         items: Vec<Operand>,
@@ -70,10 +77,14 @@ pub(crate) struct Program {
     pub(crate) steps: Vec<Step>,
     /// Evaluated inputs, and their scalar that belongs to the first of `range`.
     pub(crate) leaves: Vec<(Source, usize)>,
+    /// Leaves that no weighted sum reads: it looks ahead by itself.
+    pub(crate) looked_ahead: Vec<usize>,
     /// Roots that are not stored but reduced.
     pub(crate) folded: Vec<Operand>,
     pub(crate) registers: usize,
     pub(crate) sums: usize,
+    /// Whether the roots are too large for the caches.
+    pub(crate) streamed: bool,
 }
 
 /// What is to be computed: roots of one structure, of which the first `stored` are written.
@@ -111,6 +122,8 @@ enum Local {
     /// After another sum, if there is one.
     Accumulate(Option<usize>, Vec<(usize, f64)>),
     Round(usize),
+    /// Another, and a sum that is rounded and added to it.
+    RoundOnto(usize, usize),
     Columns(crate::expression::Pick, Vec<usize>),
 }
 
@@ -119,7 +132,7 @@ impl Local {
         match self {
             Self::Leaf { .. } | Self::Fill(_) => Vec::new(),
             Self::Unary(_, a) | Self::Round(a) => vec![*a],
-            Self::Binary(_, a, b) => vec![*a, *b],
+            Self::Binary(_, a, b) | Self::RoundOnto(a, b) => vec![*a, *b],
             Self::Accumulate(before, items) => {
                 let items = items.iter().map(|(item, _)| *item);
                 before.iter().copied().chain(items).collect()
@@ -304,24 +317,78 @@ impl<'a> Graph<'a> {
         self.push(Local::Leaf { leaf, direct })
     }
 
-    /// Steps in the order of the operations, with registers that are used again as soon as they are free.
-    fn emit(self, stored: &[usize], folded: &[usize]) -> Program {
+    /// How many operations and roots need each operation.
+    fn uses(&self, roots: &[usize]) -> Vec<usize> {
         let mut uses = vec![0usize; self.locals.len()];
-        for local in &self.locals {
-            local
-                .operands()
-                .into_iter()
-                .for_each(|operand| uses[operand] += 1);
+        for root in roots {
+            uses[*root] += 1;
         }
+        // Operands come before what needs them; what nothing needs, needs nothing.
+        for index in (0..self.locals.len()).rev() {
+            if uses[index] > 0 {
+                self.locals[index]
+                    .operands()
+                    .into_iter()
+                    .for_each(|operand| uses[operand] += 1);
+            }
+        }
+        uses
+    }
+
+    /// Joins an operation with the one operand that nothing else needs, where one loop does both with the
+    /// same roundings: a pass over the block less for each.
+    fn fuse(&mut self, roots: &[usize]) {
+        let uses = self.uses(roots);
+        for index in 0..self.locals.len() {
+            let alone = |operand: usize| (uses[operand] == 1).then(|| &self.locals[operand]);
+            let scaled = |operand: usize| match alone(operand) {
+                Some(Local::Unary(Unary::Scale(factor), of)) => Some((*factor, *of)),
+                _ => None,
+            };
+            let fused = match self.locals[index] {
+                Local::Unary(Unary::Offset(addend), a) => match alone(a) {
+                    Some(Local::Unary(Unary::Sqrt, of)) => {
+                        Local::Unary(Unary::SqrtOffset(addend), *of)
+                    }
+                    _ => continue,
+                },
+                Local::Binary(Binary::Add, a, b) => {
+                    match (scaled(a), scaled(b), alone(a), alone(b)) {
+                        (Some((first, a)), Some((second, b)), _, _) => {
+                            Local::Binary(Binary::Combine(first, second), a, b)
+                        }
+                        (None, Some((factor, b)), _, _) => {
+                            Local::Binary(Binary::AddScaled(factor), a, b)
+                        }
+                        // A sum has no order.
+                        (Some((factor, a)), None, _, _) => {
+                            Local::Binary(Binary::AddScaled(factor), b, a)
+                        }
+                        (_, _, _, Some(Local::Round(sum))) => Local::RoundOnto(a, *sum),
+                        (_, _, Some(Local::Round(sum)), _) => Local::RoundOnto(b, *sum),
+                        _ => continue,
+                    }
+                }
+                _ => continue,
+            };
+            self.locals[index] = fused;
+        }
+    }
+
+    /// Steps in the order of the operations, with registers that are used again as soon as they are free.
+    fn emit(mut self, stored: &[usize], folded: &[usize]) -> Program {
+        let roots: Vec<usize> = stored.iter().chain(folded).copied().collect();
+        self.fuse(&roots);
         // What is folded is needed after the last step.
-        stored
-            .iter()
-            .chain(folded)
-            .for_each(|root| uses[*root] += 1);
+        let mut uses = self.uses(&roots);
         let (mut registers, mut sums) = (Slots::default(), Slots::default());
         let mut places: Vec<Place> = Vec::with_capacity(self.locals.len());
         let mut steps = Vec::new();
         for (index, local) in self.locals.iter().enumerate() {
+            if uses[index] == 0 {
+                places.push(Place::Nowhere);
+                continue;
+            }
             let at = |operand: usize| places[operand].operand();
             let place = match local {
                 Local::Leaf { leaf, direct: true } => Place::Operand(Operand::Leaf(*leaf)),
@@ -364,6 +431,12 @@ impl<'a> Graph<'a> {
                     sums.give(sum);
                     Place::register(out)
                 }
+                Local::RoundOnto(base, before) => {
+                    let (sum, base, out) = (places[*before].sum(), at(*base), registers.take());
+                    steps.push(Step::RoundOnto { sum, base, out });
+                    sums.give(sum);
+                    Place::register(out)
+                }
                 Local::Columns(pick, items) => {
                     let pick = Columns::new(*pick, items.len());
                     let items = items.iter().map(|item| at(*item)).collect();
@@ -392,6 +465,15 @@ impl<'a> Graph<'a> {
                 release(index, &places);
             }
         }
+        let summed = |leaf: &usize| {
+            let is_own = |(item, _): &(Operand, f64)| *item == Operand::Leaf(*leaf);
+            steps.iter().any(
+                |step| matches!(step, Step::Accumulate { items, .. } if items.iter().any(is_own)),
+            )
+        };
+        let looked_ahead = (0..self.leaves.len())
+            .filter(|leaf| !summed(leaf))
+            .collect();
         let tensors = &self.structure.tensors()[self.first..self.end];
         let range = match (tensors.first(), tensors.last()) {
             (Some(first), Some(last)) => first.offset..last.range().end,
@@ -401,9 +483,11 @@ impl<'a> Graph<'a> {
             range,
             steps,
             leaves: self.leaves,
+            looked_ahead,
             folded: folded.iter().map(|root| places[*root].operand()).collect(),
             registers: registers.made,
             sums: sums.made,
+            streamed: self.structure.count() >= STREAMED,
         }
     }
 }
@@ -439,6 +523,8 @@ fn groups(items: Vec<(Params, f64)>) -> Vec<(bool, Vec<(Params, f64)>)> {
 enum Place {
     Operand(Operand),
     Sum(usize),
+    /// Nothing needs it.
+    Nowhere,
 }
 
 impl Place {
@@ -449,14 +535,18 @@ impl Place {
     fn operand(self) -> Operand {
         match self {
             Self::Operand(operand) => operand,
-            Self::Sum(_) => unreachable!("only `Round` takes a sum, and it asks for one"),
+            Self::Sum(_) | Self::Nowhere => {
+                unreachable!("only `Round` takes a sum, and what is needed lies somewhere")
+            }
         }
     }
 
     fn sum(self) -> usize {
         match self {
             Self::Sum(sum) => sum,
-            Self::Operand(_) => unreachable!("`Round` and `Accumulate` come after a sum"),
+            Self::Operand(_) | Self::Nowhere => {
+                unreachable!("`Round` and `Accumulate` come after a sum")
+            }
         }
     }
 }
