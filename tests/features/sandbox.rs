@@ -1,9 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use folkmoot_params::Seed;
+use folkmoot_params::{Params, Seed};
 use folkmoot_plugin::{
-    Algorithm, Failure, Kind, Library, Limits, Metric, Partitioner, Plugin, PluginError, View,
+    Algorithm, Client, Failure, Kind, Library, Limits, Metric, Partitioner, Plugin, PluginError,
+    Round, State, Update, View,
 };
 use serde_json::json;
 
@@ -99,6 +100,64 @@ fn failures_of_a_call_are_told_apart() {
             ..
         }
     ));
+}
+
+/// Arithmetic that an algorithm asks the host for has limits of its own: operations, time, memory.
+#[test]
+fn arithmetic_on_parameters_is_limited() {
+    let library = Library::new(vec![built_plugins().to_owned()], &[]);
+    let one = Params::from_tensors([("w".to_owned(), vec![1000], vec![0.5; 1000])]).unwrap();
+    let aggregate = |limits: Limits| {
+        let plugin = library.load(&sandbox(limits), "fedadam", Kind::Algorithm);
+        let algorithm = Algorithm::new(plugin.unwrap(), &json!({})).unwrap();
+        let update = Arc::new(Update {
+            client: Client {
+                examples: 1,
+                ..Client::default()
+            },
+            steps: 1,
+            lr: 1.0,
+            staleness: 0,
+            delta: one.clone(),
+            message: Default::default(),
+        });
+        let round = Round {
+            number: 1,
+            total: 1,
+            clients: 1,
+            seed: Seed(1),
+        };
+        let next = algorithm.aggregate(round, &one, &[update], &mut State::default());
+        next.map_err(|error| error.to_string())
+    };
+    assert!(aggregate(Limits::default()).is_ok());
+    let few = Limits {
+        operations: 5,
+        ..Limits::default()
+    };
+    let error = aggregate(few).unwrap_err();
+    assert!(
+        error.ends_with("out of operations: asked for more than 5 on parameters"),
+        "{error}"
+    );
+    let fast = Limits {
+        arithmetic: Duration::ZERO,
+        ..Limits::default()
+    };
+    let error = aggregate(fast).unwrap_err();
+    assert!(
+        error.ends_with("out of time: no answer within 0 s"),
+        "{error}"
+    );
+    let small = Limits {
+        params: 1 << 12,
+        ..Limits::default()
+    };
+    let error = aggregate(small).unwrap_err();
+    assert!(
+        error.contains("out of memory: asked for 1 MiB of parameters"),
+        "{error}"
+    );
 }
 
 /// What is wrong with a component is said before any call.

@@ -15,6 +15,8 @@ use crate::expression::Pick;
 const GROUP: usize = 16;
 /// Coordinates of a tile where items are more.
 const WIDE: usize = 64;
+/// Coordinates for which groups are sorted in one go, a multiple of a tile.
+const SPAN: usize = 512;
 
 /// One item's coordinates in a tile, at the start of a cache line: a vector that lies across two takes
 /// twice as long.
@@ -181,12 +183,12 @@ fn near_median(items: &[&[f32]], keep: usize, out: &mut [f32]) {
     }
 }
 
-/// Sorts `count` columns of sixteen items; sorted place `p` goes to `out[p · WIDE..]`. The count is not a
-/// literal, so that the compiler makes vectors of the loop instead of unrolling it.
+/// Sorts `count` columns of sixteen items; sorted place `p` goes to `out[p · SPAN..]`. The loop is long and
+/// its count not a literal, so that the compiler makes vectors of it.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 fn sort_group(items: &[&[f32]], start: usize, count: usize, out: &mut [f32]) {
     let items: [&[f32]; GROUP] = std::array::from_fn(|place| &items[place][start..start + count]);
-    let out = &mut out[..(GROUP - 1) * WIDE + count];
+    let out = &mut out[..(GROUP - 1) * SPAN + count];
     for lane in 0..count {
         let mut own: [f32; GROUP] = std::array::from_fn(|place| items[place][lane]);
         macro_rules! network {
@@ -194,56 +196,42 @@ fn sort_group(items: &[&[f32]], start: usize, count: usize, out: &mut [f32]) {
         }
         network!((0 8) (1 9) (2 10) (3 11) (4 12) (5 13) (6 14) (7 15) (0 4) (1 5) (2 6) (3 7) (8 12) (9 13) (10 14) (11 15) (4 8) (5 9) (6 10) (7 11) (0 2) (1 3) (4 6) (5 7) (8 10) (9 11) (12 14) (13 15) (2 8) (3 9) (6 12) (7 13) (2 4) (3 5) (6 8) (7 9) (10 12) (11 13) (0 1) (2 3) (4 5) (6 7) (8 9) (10 11) (12 13) (14 15) (1 8) (3 10) (5 12) (7 14) (1 4) (3 6) (5 8) (7 10) (9 12) (11 14) (1 2) (3 4) (5 6) (7 8) (9 10) (11 12) (13 14));
         macro_rules! store {
-            ($($place:literal)*) => { $(out[$place * WIDE + lane] = own[$place];)* };
+            ($($place:literal)*) => { $(out[$place * SPAN + lane] = own[$place];)* };
         }
         store!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
     }
 }
 
-#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
 fn many(columns: &Columns, items: &[&[f32]], out: &mut [f32]) {
     let n = items.len();
-    let mut v = vec![Line([0.0; WIDE]); n];
-    let mut tail: Vec<Vec<f32>> = Vec::new();
-    let mut start = 0;
-    while start < out.len() {
-        let count = (out.len() - start).min(WIDE);
-        if count == WIDE {
-            load(items, start, &mut v);
-        } else {
-            // The last tile is filled up.
-            tail.clear();
-            tail.extend(items.iter().map(|item| {
-                let mut own = item[start..].to_vec();
-                own.resize(WIDE, 0.0);
-                own
-            }));
-            let items: Vec<&[f32]> = tail.iter().map(Vec::as_slice).collect();
-            load(&items, 0, &mut v);
+    let whole = n / GROUP * GROUP;
+    let mut rows = vec![0f32; n * SPAN];
+    for (span, out) in out.chunks_mut(SPAN).enumerate() {
+        let (start, count) = (span * SPAN, out.len());
+        for first in (0..whole).step_by(GROUP) {
+            let group = &items[first..first + GROUP];
+            sort_group(group, start, count, &mut rows[first * SPAN..]);
+        }
+        for (row, item) in rows.chunks_exact_mut(SPAN).zip(items).skip(whole) {
+            row[..count].copy_from_slice(&item[start..start + count]);
+        }
+        join_groups(columns, &rows, out);
+    }
+}
+
+/// Joins sorted groups, tile by tile. What lies past the end of `out` in the last tile is not used.
+#[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
+fn join_groups(columns: &Columns, rows: &[f32], out: &mut [f32]) {
+    let mut v = vec![Line([0.0; WIDE]); columns.items];
+    for (tile, out) in out.chunks_mut(WIDE).enumerate() {
+        let start = tile * WIDE;
+        for (line, row) in v.iter_mut().zip(rows.chunks_exact(SPAN)) {
+            line.0.copy_from_slice(&row[start..start + WIDE]);
         }
         for &(a, b) in &columns.table {
             join(&mut v, a as usize, b as usize);
         }
-        put(columns, &v, &mut out[start..start + count]);
-        start += WIDE;
-    }
-}
-
-/// Brings a tile into the lines of `v`, whole groups sorted.
-#[inline(always)]
-fn load(items: &[&[f32]], start: usize, v: &mut [Line]) {
-    let whole = items.len() / GROUP * GROUP;
-    let mut sorted = [0f32; GROUP * WIDE];
-    for first in (0..whole).step_by(GROUP) {
-        // Said at run time: see there.
-        let count = std::hint::black_box(WIDE);
-        sort_group(&items[first..first + GROUP], start, count, &mut sorted);
-        for (line, sorted) in v[first..].iter_mut().zip(sorted.chunks_exact(WIDE)) {
-            line.0.copy_from_slice(sorted);
-        }
-    }
-    for (line, item) in v[whole..].iter_mut().zip(&items[whole..]) {
-        line.0.copy_from_slice(&item[start..start + WIDE]);
+        put(columns, &v, out);
     }
 }
 

@@ -58,6 +58,11 @@ pub(crate) fn explain(error: &wasmtime::Error, host: &Host, limits: &Limits) -> 
             seconds: arithmetic,
         };
     }
+    if host.exhausted {
+        return Failure::OutOfOperations {
+            limit: limits.operations,
+        };
+    }
     if let Some(refusal) = host.limiter.refusal {
         return Failure::OutOfMemory {
             of: refusal.of,

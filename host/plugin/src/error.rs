@@ -65,6 +65,8 @@ pub enum Failure {
         asked: usize,
         limit: usize,
     },
+    /// It asked for more operations on parameters than it may.
+    OutOfOperations { limit: usize },
     /// It answered something that makes no sense.
     BadOutput { cause: String },
 }
@@ -152,6 +154,12 @@ impl fmt::Display for Failure {
                 asked.div_ceil(1 << 20),
                 limit >> 20
             ),
+            Self::OutOfOperations { limit } => {
+                write!(
+                    f,
+                    "out of operations: asked for more than {limit} on parameters"
+                )
+            }
             Self::BadOutput { cause } => write!(f, "bad answer: {cause}"),
         }
     }

@@ -32,6 +32,8 @@ pub(crate) struct Host {
     pub(crate) spent: Duration,
     /// The arithmetic took longer than it may.
     pub(crate) late: bool,
+    /// It asked for more operations than it may.
+    pub(crate) exhausted: bool,
     arithmetic: Duration,
     written: usize,
     params_limit: usize,
@@ -74,6 +76,7 @@ impl Host {
             said: Vec::new(),
             spent: Duration::ZERO,
             late: false,
+            exhausted: false,
             arithmetic: sandbox.limits.arithmetic,
             written: 0,
             params_limit: sandbox.limits.params,
@@ -90,8 +93,7 @@ impl Host {
     pub(crate) fn give(&mut self, params: Params) -> wasmtime::Result<Resource<Params>> {
         self.operations += 1;
         if self.operations > self.operations_limit {
-            let (of, asked, limit) = ("operations", self.operations, self.operations_limit);
-            self.limiter.refusal = Some(Refusal { of, asked, limit });
+            self.exhausted = true;
             return Err(refuse("quota of operations exceeded"));
         }
         Ok(self.table.push(params)?)
