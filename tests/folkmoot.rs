@@ -17,6 +17,10 @@ mod bench;
 #[path = "features/training.rs"]
 mod training;
 
+/// Every family of decoders, preference losses, full fine-tuning, quantised bases, beside PyTorch.
+#[path = "features/architectures.rs"]
+mod architectures;
+
 /// Token ids beside Hugging Face's tokenizers and llama.cpp.
 #[path = "features/tokenizer.rs"]
 mod tokenizer;

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use folkmoot_build::toolchain::Toolchain;
 use folkmoot_data::{Catalogue, Progress};
 use folkmoot_plugin::{Kind, Library, Limits, Plugin, Sandbox};
-use folkmoot_train::Base;
+use folkmoot_train::{Base, Form};
 use serde_json::Value;
 
 /// This crate's folder.
@@ -82,7 +82,7 @@ pub(crate) fn model_file() -> PathBuf {
 pub(crate) fn model() -> Arc<Base> {
     static MODEL: OnceLock<Arc<Base>> = OnceLock::new();
     MODEL
-        .get_or_init(|| Arc::new(Base::read(&model_file()).unwrap()))
+        .get_or_init(|| Arc::new(Base::read(&model_file(), Form::default()).unwrap()))
         .clone()
 }
 

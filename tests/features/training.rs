@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use folkmoot_params::{Objective, Params, Seed};
 use folkmoot_train::{
-    AdamW, Adapter, Base, Example, Inference, Projection, Training, clip, loss_and_gradient, train,
+    Adapter, Base, Batch, Data, Decoding, Example, Form, Inference, Learner, Loss, Optimizer,
+    OptimizerKind, Step, Training, clip, train,
 };
 use serde_json::Value;
 
@@ -11,13 +14,13 @@ fn adapter() -> Adapter {
     Adapter {
         rank: 8,
         alpha: 16.0,
-        projections: vec![Projection::QProj, Projection::VProj],
+        ..Adapter::default()
     }
 }
 
 /// The golden run's LoRA weights, by its formula.
 fn golden_params(base: &Base) -> Params {
-    let fresh = adapter().init(base.architecture(), Seed(0)).unwrap();
+    let fresh = adapter().fresh(base.architecture(), Seed(0)).unwrap();
     let tensors = fresh.structure().tensors().iter().map(|tensor| {
         let words: Vec<&str> = tensor.name.split('.').collect();
         let layer: f64 = words[words.iter().position(|word| *word == "layers").unwrap() + 1]
@@ -64,6 +67,16 @@ fn golden_batch(golden: &Value) -> Vec<Example> {
         .collect()
 }
 
+fn loss_and_gradient(base: &Arc<Base>, params: &Params, batch: &[&Example]) -> (Loss, Vec<f32>) {
+    let learner = Learner::new(base, &adapter(), params, false).unwrap();
+    let batch = Batch::Examples(batch);
+    let step = Step {
+        of: batch.count(),
+        seed: Seed(0),
+    };
+    learner.loss_and_gradient(params, batch, step).unwrap()
+}
+
 fn norm(values: &[f32]) -> f64 {
     values
         .iter()
@@ -80,7 +93,7 @@ fn loss_and_gradients_agree_with_peft() {
     let params = golden_params(&base);
     let batch = golden_batch(&golden);
     let batch: Vec<&Example> = batch.iter().collect();
-    let (loss, gradient) = loss_and_gradient(&base, &adapter(), &params, &batch).unwrap();
+    let (loss, gradient) = loss_and_gradient(&base, &params, &batch);
     assert_eq!(
         loss.trained as u64,
         golden["trained_tokens"].as_u64().unwrap()
@@ -177,10 +190,10 @@ fn steps_agree_with_pytorch() {
     let batch = golden_batch(&golden);
     let batch: Vec<&Example> = batch.iter().collect();
     let mut params = golden_params(&base);
-    let mut optimizer = AdamW::new(params.count(), 0.01);
+    let mut optimizer = Optimizer::new(OptimizerKind::default(), params.count(), 0.01);
     let nothing_frozen = vec![false; params.count()];
     for step in 0..3 {
-        let (loss, mut gradient) = loss_and_gradient(&base, &adapter(), &params, &batch).unwrap();
+        let (loss, mut gradient) = loss_and_gradient(&base, &params, &batch);
         close("loss", loss.mean, losses[step], 1e-4);
         close(
             "gradient's norm",
@@ -192,7 +205,7 @@ fn steps_agree_with_pytorch() {
         optimizer.step(&mut w, &gradient, &nothing_frozen, 1e-3);
         params = params.with_values(w).unwrap();
     }
-    let (loss, _) = loss_and_gradient(&base, &adapter(), &params, &batch).unwrap();
+    let (loss, _) = loss_and_gradient(&base, &params, &batch);
     close("loss after three steps", loss.mean, losses[3], 1e-3);
     for tensor in params.structure().tensors() {
         let expected = steps["tensors"][&tensor.name]["norm"].as_f64().unwrap();
@@ -213,7 +226,9 @@ fn generation_and_likelihood_agree_with_transformers() {
     let cases = golden["generation"].as_array().unwrap();
     let prompts: Vec<Vec<u32>> = cases.iter().map(|case| ids(&case["input"])).collect();
     // Both prompts at once: rows of a batch must not see one another.
-    let answers = inference.generate(&prompts, 16, 2).unwrap();
+    let answers = inference
+        .generate(&prompts, &Decoding::greedy(16, &[2]))
+        .unwrap();
     for (answer, case) in answers.iter().zip(cases) {
         let mut expected = ids(&case["output"]);
         expected.retain(|id| *id != 2);
@@ -243,20 +258,20 @@ fn objectives_shape_local_training() {
     let base = model();
     let (adapter, start) = (adapter(), golden_params(&base));
     let batch = golden_batch(&golden("training.json"));
-    let examples: Vec<&Example> = batch.iter().collect();
+    let data = Data::Examples(batch.iter().collect());
     let training = Training {
         steps: 2,
         batch: 3,
         lr: 1e-3,
-        weight_decay: 0.0,
         max_grad_norm: 1e9,
+        ..Training::default()
     };
     let end = |objective: Objective| {
         train(
             &base,
             &adapter,
             &start,
-            &examples,
+            &data,
             &training,
             &objective,
             Seed(1),
@@ -289,17 +304,9 @@ fn objectives_shape_local_training() {
         ..Objective::default()
     };
     let step = |objective: &Objective| {
-        train(
-            &base,
-            &adapter,
-            &start,
-            &examples,
-            &still,
-            objective,
-            Seed(1),
-        )
-        .unwrap()
-        .params
+        train(&base, &adapter, &start, &data, &still, objective, Seed(1))
+            .unwrap()
+            .params
     };
     let moved = step(&corrected).sub(&step(&Objective::default())).unwrap();
     assert!(
@@ -355,7 +362,7 @@ fn a_safetensors_folder_agrees_with_candle_transformers() {
     candle_core::safetensors::save(&tensors, folder.path().join("model.safetensors")).unwrap();
 
     let row: Vec<u32> = (0..20).map(|i| (i * 7 + 3) % 64).collect();
-    let base = Base::read(folder.path()).unwrap();
+    let base = Base::read(folder.path(), Form::default()).unwrap();
     let own = Inference::new(&base, None)
         .unwrap()
         .logits(std::slice::from_ref(&row))

@@ -11,15 +11,17 @@ use crate::nearest::{listed, nearest};
 use crate::table::Table;
 
 pub use held_out::HeldOut;
+pub use pairing::Pairing;
 pub use sample::Sample;
 
 mod held_out;
+mod pairing;
 mod sample;
 
-/// One instruction with its response, and whatever other columns the data has.
+/// One instruction with its answers, and whatever other columns the data has.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Example {
-    /// The fields by column name; `instruction` and `response` are strings.
+    /// The fields by column name; `instruction` and the answers are strings.
     pub fields: Map<String, Value>,
     /// File and line, or file and row.
     pub place: String,
@@ -77,6 +79,25 @@ impl Example {
     }
 }
 
+/// What a row is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shape {
+    /// `instruction` and `response`.
+    Instruction,
+    /// `instruction`, `chosen` and `rejected`.
+    Preference,
+}
+
+impl Shape {
+    /// The columns that hold answers.
+    pub fn answers(self) -> &'static [&'static str] {
+        match self {
+            Self::Instruction => &["response"],
+            Self::Preference => &["chosen", "rejected"],
+        }
+    }
+}
+
 /// Examples in the order of their files.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Dataset {
@@ -85,11 +106,17 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Takes over the rows of `table`, which needs the string columns `instruction` and `response`. With
-    /// `labels`, a column and a set, the column's value has to be in the set in every row.
-    pub fn from_table(table: Table, labels: Option<(&str, &[String])>) -> Result<Self> {
+    /// Takes over the rows of `table`, which needs the string columns of its shape. With `labels`, a column
+    /// and a set, the column's value has to be in the set in every row.
+    pub fn from_table(
+        table: Table,
+        shape: Shape,
+        labels: Option<(&str, &[String])>,
+    ) -> Result<Self> {
         table.require("instruction", "dataset")?;
-        table.require("response", "dataset")?;
+        for column in shape.answers() {
+            table.require(column, "dataset")?;
+        }
         if let Some((column, _)) = labels {
             table.require(column, "labels")?;
         }
@@ -102,11 +129,13 @@ impl Dataset {
         };
         for row in &dataset.rows {
             row.text("instruction")?;
-            ensure!(
-                !row.text("response")?.trim().is_empty(),
-                "{}: empty `response`",
-                row.place
-            );
+            for column in shape.answers() {
+                ensure!(
+                    !row.text(column)?.trim().is_empty(),
+                    "{}: empty `{column}`",
+                    row.place
+                );
+            }
             if let Some((column, set)) = labels {
                 let label = row.category(column)?;
                 ensure!(
@@ -162,7 +191,7 @@ impl Dataset {
 
 #[cfg(test)]
 mod tests {
-    use super::Dataset;
+    use super::{Dataset, Shape};
     use crate::table::{Format, Table};
 
     #[test]
@@ -174,7 +203,7 @@ mod tests {
             "x.csv",
         );
         let set = ["negative".to_owned(), "pos".to_owned()];
-        let error = Dataset::from_table(table.unwrap(), Some(("label", &set)))
+        let error = Dataset::from_table(table.unwrap(), Shape::Instruction, Some(("label", &set)))
             .unwrap_err()
             .to_string();
         let expected = "`x.csv` line 3: `label` is `ngative`, which is not one of `negative`, `pos`, nearest is `negative`";

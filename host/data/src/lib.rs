@@ -18,7 +18,7 @@ pub use catalogue::{
     Catalogue, Entry, Hub, HubKind, Kind, Labels, Members, Package, Progress, Source, TableSource,
     hub_model,
 };
-pub use dataset::{Dataset, Example, HeldOut, Sample};
+pub use dataset::{Dataset, Example, HeldOut, Pairing, Sample, Shape};
 pub use mapping::Mapping;
 pub use table::{Format, Row, Table};
 pub use template::{Template, Tokenized};

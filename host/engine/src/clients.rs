@@ -8,11 +8,12 @@ use anyhow::{Context, Result, anyhow, ensure};
 use folkmoot_federation::{Answer, Federation, Lease, Task};
 use folkmoot_params::{Objective, Params, Seed};
 use folkmoot_plugin::{Message, Round, State, Training as Finished};
-use folkmoot_train::{Base, Example, Trained, Training, train};
+use folkmoot_train::{Base, Data, Trained, Training, train};
 use glob_match::glob_match;
 
 use crate::parcel::{open_message, pack_message};
 use crate::resolve::Setup;
+use crate::rows::Rows;
 use crate::updates::{blob, check_finite};
 
 /// What every client of a round works with.
@@ -91,12 +92,12 @@ impl Worksite<'_> {
         };
         let started = Instant::now();
         let seed = batch_seed(self.setup.experiment.seed, round.number, client);
-        let examples = shard(self.setup, client);
+        let data = shard(self.setup, client);
         let adapter = &self.setup.experiment.adapter;
         let trained = train(
-            self.base, adapter, &start, &examples, training, &objective, seed,
+            self.base, adapter, &start, &data, training, &objective, seed,
         )?;
-        let mut figures = figures(&trained, examples.len(), started.elapsed().as_secs_f64());
+        let mut figures = figures(&trained, data.len(), started.elapsed().as_secs_f64());
         let keeps = |name: &str| objective.keep.iter().any(|glob| glob_match(glob, name));
         home.kept = trained.params.filter(keeps);
         let delta = trained.params.sub(&start)?;
@@ -152,10 +153,15 @@ fn check_keep(objective: &Objective, global: &Params) -> Result<()> {
     Ok(())
 }
 
-/// The examples of one client.
-pub(crate) fn shard(setup: &Setup, client: u32) -> Vec<&Example> {
+/// What one client has.
+pub(crate) fn shard(setup: &Setup, client: u32) -> Data<'_> {
     let rows = setup.shards[client as usize].iter();
-    rows.map(|row| &setup.examples[*row as usize]).collect()
+    match &setup.rows {
+        Rows::Examples(all) => Data::Examples(rows.map(|row| &all[*row as usize]).collect()),
+        Rows::Pairs(all, preference) => {
+            Data::Pairs(rows.map(|row| &all[*row as usize]).collect(), *preference)
+        }
+    }
 }
 
 /// What a client's batches of a round are drawn from.
@@ -176,6 +182,17 @@ fn figures(trained: &Trained, examples: usize, seconds: f64) -> BTreeMap<String,
     ]);
     if let Some(loss) = trained.initial_loss {
         figures.insert("initial-loss".into(), loss);
+    }
+    if let Some(rewards) = trained.rewards {
+        figures.extend([
+            ("reward-chosen".to_owned(), rewards.chosen),
+            ("reward-rejected".to_owned(), rewards.rejected),
+            (
+                "reward-margin".to_owned(),
+                rewards.chosen - rewards.rejected,
+            ),
+            ("reward-accuracy".to_owned(), rewards.accuracy),
+        ]);
     }
     figures
 }

@@ -1,11 +1,13 @@
 //! Metrics on the held-out rows: metric plugins ask, the model answers in batches.
 
+use std::sync::OnceLock;
+
 use anyhow::{Context, Result, bail};
-use folkmoot_data::{Dataset, Template, Tokenizer};
+use folkmoot_data::{Dataset, Shape, Template, Tokenizer};
 use folkmoot_params::Params;
 use folkmoot_plugin::{Metric, Observations, Question, Reply, Score};
-use folkmoot_train::{Adapter, Base, Inference};
-use serde_json::Value;
+use folkmoot_train::{Adapter, Base, Decoding, Inference};
+use serde_json::{Map, Value};
 
 use crate::resolve::Setup;
 use crate::workers::Workers;
@@ -21,34 +23,85 @@ pub struct Evaluator<'a> {
     setup: &'a Setup,
     /// Each example as the JSON object that metrics see.
     examples: Vec<String>,
+    with_references: OnceLock<Vec<String>>,
 }
 
 impl<'a> Evaluator<'a> {
     /// Over the held-out rows of `setup`.
     pub fn new(setup: &'a Setup) -> Result<Self> {
         let template = setup.experiment.data.template;
-        let examples = examples(&setup.held_out, template, &setup.tokenizer)?;
-        Ok(Self { setup, examples })
+        let shape = match setup.experiment.preference {
+            Some(_) => Shape::Preference,
+            None => Shape::Instruction,
+        };
+        let examples = examples(&setup.held_out, shape, template, &setup.tokenizer)?;
+        Ok(Self {
+            setup,
+            examples,
+            with_references: OnceLock::new(),
+        })
+    }
+
+    /// The examples; pairs with the log-likelihoods of their answers under the base alone, computed once.
+    fn examples(&self, base: &Base) -> Result<&[String]> {
+        if self.setup.experiment.preference.is_none() {
+            return Ok(&self.examples);
+        }
+        if let Some(examples) = self.with_references.get() {
+            return Ok(examples);
+        }
+        let inference = Inference::new(base, None)?;
+        let parsed = self
+            .examples
+            .iter()
+            .map(|example| serde_json::from_str(example));
+        let mut parsed = parsed.collect::<Result<Vec<Map<String, Value>>, _>>()?;
+        for answer in Shape::Preference.answers() {
+            let text = |example: &Map<String, Value>, key: &str| {
+                example[key].as_str().unwrap_or_default().to_owned()
+            };
+            let questions = parsed.iter().enumerate().map(|(index, example)| {
+                let question = Question::Likelihood {
+                    context: text(example, "prompt"),
+                    continuation: text(example, &format!("{answer}_continuation")),
+                };
+                (index, question)
+            });
+            let questions: Vec<(usize, Question)> = questions.collect();
+            let replies = self.answer(&questions, &inference)?;
+            for (example, reply) in parsed.iter_mut().zip(replies) {
+                let key = format!("{answer}_reference");
+                example.insert(key, Value::from(reply.log_likelihood));
+            }
+        }
+        let examples = parsed.into_iter().map(|own| Value::Object(own).to_string());
+        Ok(self.with_references.get_or_init(|| examples.collect()))
     }
 
     /// The scores of the base with `adapter`, or of the base alone.
     pub fn scores(&self, base: &Base, adapter: Option<(&Adapter, &Params)>) -> Result<Scores> {
+        let examples = self.examples(base)?;
         let inference = Inference::new(base, adapter)?;
         let mut scores = Scores::new();
         for metric in &self.setup.metrics {
-            scores.extend(self.metric(metric, &inference)?);
+            scores.extend(self.metric(metric, examples, &inference)?);
         }
         Ok(scores)
     }
 
-    fn metric(&self, metric: &Metric, inference: &Inference) -> Result<Scores> {
-        let mut replies: Vec<Vec<Reply>> = vec![Vec::new(); self.examples.len()];
-        let mut asking: Vec<usize> = (0..self.examples.len()).collect();
+    fn metric(
+        &self,
+        metric: &Metric,
+        examples: &[String],
+        inference: &Inference,
+    ) -> Result<Scores> {
+        let mut replies: Vec<Vec<Reply>> = vec![Vec::new(); examples.len()];
+        let mut asking: Vec<usize> = (0..examples.len()).collect();
         for turn in 0.. {
             let mut questions = Vec::new();
             let mut still = Vec::new();
             for &example in &asking {
-                let asked = metric.ask(&self.examples[example], &replies[example])?;
+                let asked = metric.ask(&examples[example], &replies[example])?;
                 if !asked.is_empty() {
                     still.push(example);
                 }
@@ -70,7 +123,7 @@ impl<'a> Evaluator<'a> {
             asking = still;
         }
         let mut observations = Observations::default();
-        for (example, replies) in self.examples.iter().zip(&replies) {
+        for (example, replies) in examples.iter().zip(&replies) {
             metric.observe(example, replies, &mut observations)?;
         }
         Ok(metric.summarize(&observations)?)
@@ -190,7 +243,25 @@ fn run(
             Job::Likelihood { ids, from } => rows.push((ids.clone(), *from)),
         }
     }
-    let mut generated = inference.generate(&prompts, longest, end)?.into_iter();
+    let stops: Vec<&[String]> = batch
+        .iter()
+        .filter_map(|(_, job)| match job {
+            Job::Generate { stop, .. } => Some(&stop[..]),
+            Job::Likelihood { .. } => None,
+        })
+        .collect();
+    let stopped = |row: usize, ids: &[u32]| {
+        let stops = stops[row].iter();
+        !stops.as_slice().is_empty()
+            && tokenizer
+                .decode(ids)
+                .is_ok_and(|text| stops.clone().any(|stop| text.contains(stop.as_str())))
+    };
+    let decoding = Decoding {
+        stop: &stopped,
+        ..Decoding::greedy(longest, std::slice::from_ref(&end))
+    };
+    let mut generated = inference.generate(&prompts, &decoding)?.into_iter();
     let mut likelihoods = inference.likelihood(&rows)?.into_iter();
     let reply = |(_, job): &(usize, Job)| match job {
         Job::Generate { stop, .. } => {
@@ -221,14 +292,25 @@ fn run(
     batch.iter().map(reply).collect()
 }
 
-fn examples(held_out: &Dataset, template: Template, tokenizer: &Tokenizer) -> Result<Vec<String>> {
+fn examples(
+    held_out: &Dataset,
+    shape: Shape,
+    template: Template,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<String>> {
     let rows = held_out.rows.iter().map(|row| {
-        let (instruction, response) = (row.text("instruction")?, row.text("response")?);
+        let instruction = row.text("instruction")?;
         let mut fields = row.fields.clone();
         let prompt = template.prompt(tokenizer, instruction)?;
-        let continuation = template.continuation(tokenizer, instruction, response)?;
         fields.insert("prompt".into(), Value::from(prompt));
-        fields.insert("continuation".into(), Value::from(continuation));
+        for answer in shape.answers() {
+            let key = match shape {
+                Shape::Instruction => "continuation".to_owned(),
+                Shape::Preference => format!("{answer}_continuation"),
+            };
+            let continuation = template.continuation(tokenizer, instruction, row.text(answer)?)?;
+            fields.insert(key, Value::from(continuation));
+        }
         Ok(Value::Object(fields).to_string())
     });
     rows.collect()

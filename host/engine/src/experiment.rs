@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use folkmoot_data::{HeldOut, Mapping, Sample, Template};
+use folkmoot_data::{HeldOut, Mapping, Pairing, Sample, Template};
 use folkmoot_params::{Params, Seed};
-use folkmoot_train::Adapter;
+use folkmoot_train::{
+    Accumulation, Adapter, Compute, Decay, Form, OptimizerKind, Preference, Quantize,
+};
 use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
@@ -26,6 +28,10 @@ pub struct Experiment {
     pub data: Data,
     pub partition: Partition,
     pub training: LocalTraining,
+    /// Where it is given, clients learn from pairs of answers, one preferred to the other, instead of from
+    /// responses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preference: Option<Preference>,
     pub algorithm: Plugged,
     pub evaluation: Evaluation,
     #[serde(default)]
@@ -96,6 +102,27 @@ pub struct Model {
     /// A name of the catalogue, `hub:OWNER/NAME` or `hub:OWNER/NAME@REVISION`, a `.gguf` file, or a
     /// folder in Hugging Face's layout. Paths are relative to the experiment's file.
     pub base: String,
+    /// `q8_0`, `q4_k` or `nf4`: how its matrices are held, made from a file that is not quantised; the tables
+    /// of tokens in 8 bits. `none`: as f32. Not given: as the file holds them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantize: Option<Quantize>,
+    /// `f32` or `bf16`: in which precision products with its matrices are computed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub compute: Compute,
+}
+
+impl Model {
+    /// How the base is held and computed with.
+    pub fn form(&self) -> Form {
+        Form {
+            quantize: self.quantize,
+            compute: self.compute,
+        }
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// `[data]`
@@ -104,7 +131,8 @@ pub struct Model {
 pub struct Data {
     /// A name of the catalogue, or a file (JSONL, JSON, CSV, TSV) relative to the experiment's file.
     pub source: String,
-    /// Columns to make: from another by name, or by an expression. `instruction` and `response` must be there in the end.
+    /// Columns to make: from another by name, or by an expression. `instruction` and `response` must be there
+    /// in the end; `instruction`, `chosen` and `rejected` with `[preference]`.
     #[serde(default)]
     pub columns: Mapping,
     /// A column with a closed set of values, checked in every row.
@@ -114,6 +142,13 @@ pub struct Data {
     pub template: Template,
     /// Tokens after which a row is cut.
     pub max_length: usize,
+    /// Of pairs: tokens from its end that a prompt keeps where prompt and longer answer exceed `max_length`;
+    /// the answers are cut after that. A quarter of `max_length` where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_prompt_length: Option<usize>,
+    /// Pairs made from texts with scores, with `[preference]`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pairs: Option<Pairing>,
     /// Rows to train on, drawn with the seed; all where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sample: Option<Sample>,
@@ -148,13 +183,38 @@ pub struct LocalTraining {
     pub cohort: u32,
     /// Optimizer steps of a client in a round.
     pub steps: usize,
-    /// Rows of a step.
+    /// Rows, or pairs, of a step.
     pub batch: usize,
-    /// Learning rate of round 1; it falls by a cosine over the rounds.
+    /// Rows, or pairs, of a step that go through the model at once; all where it is not given.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub micro_batch: usize,
+    /// What the loss of a step in parts is: `tokens` (default; the parts make no difference) or `parts`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub accumulation: Accumulation,
+    /// Learning rate of the first round after the warm-up.
     pub lr: f64,
-    /// Where the cosine would end after the last round.
+    /// Where the decay would end after the last round.
     #[serde(default)]
     pub lr_floor: f64,
+    /// How the rate falls over the rounds: `cosine` (default), `linear` or `constant`.
+    #[serde(default = "cosine", skip_serializing_if = "is_cosine")]
+    pub schedule: Decay,
+    /// Rounds in which the rate rises first.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub warmup_rounds: u32,
+    /// How the rate falls within a round, down to 0: `constant` (default), `linear` or `cosine`.
+    #[serde(default = "constant", skip_serializing_if = "is_constant")]
+    pub within: Decay,
+    /// Steps of each round in which the rate rises first.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub warmup_steps: usize,
+    /// AdamW where it is not given.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub optimizer: OptimizerKind,
+    /// Whether layers run again in the backward pass instead of keeping what they computed: less memory, about a
+    /// quarter more time.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub recompute: bool,
     #[serde(default)]
     pub weight_decay: f64,
     #[serde(default = "default_max_grad_norm")]
@@ -162,6 +222,22 @@ pub struct LocalTraining {
     /// `stop` (default) or `drop`.
     #[serde(default)]
     pub bad_update: BadUpdate,
+}
+
+fn cosine() -> Decay {
+    Decay::Cosine
+}
+
+fn is_cosine(decay: &Decay) -> bool {
+    *decay == Decay::Cosine
+}
+
+fn constant() -> Decay {
+    Decay::Constant
+}
+
+fn is_constant(decay: &Decay) -> bool {
+    *decay == Decay::Constant
 }
 
 fn default_max_grad_norm() -> f64 {

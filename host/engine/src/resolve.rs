@@ -6,17 +6,18 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use folkmoot_data::{
-    Catalogue, Dataset, Kind as EntryKind, Progress, Table, Template, Tokenizer, hub_model,
+    Catalogue, Dataset, Kind as EntryKind, Progress, Shape, Table, Tokenizer, hub_model,
 };
 use folkmoot_federation::Digest;
 use folkmoot_params::Params;
 use folkmoot_plugin::{Algorithm, Kind, Library, Metric, Partitioner, PluginError, Sandbox};
-use folkmoot_train::{Architecture, Base, Example};
+use folkmoot_train::{Architecture, Base, Quantize};
 use serde_json::Value;
 
 use crate::experiment::{Document, Experiment};
+use crate::rows::{Rows, tokenize};
 use crate::run::Event;
-use crate::view::Rows;
+use crate::view::View;
 use crate::workers::Workers;
 
 /// Where things lie on this machine.
@@ -39,7 +40,7 @@ pub struct Setup {
     /// The token that ends a response under the template.
     pub end_of_response: u32,
     /// Training rows, tokenised, in the order of the data.
-    pub examples: Vec<Example>,
+    pub rows: Rows,
     /// Rows that were cut at `max_length`.
     pub truncated: usize,
     pub held_out: Dataset,
@@ -72,33 +73,20 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
     on(Event::Note("tokenising".into()));
     let data = &experiment.data;
     let end_of_response = data.template.end_of_response(&tokenizer)?;
-    let (examples, truncated) = tokenize(
-        &training_rows,
-        data.template,
-        &tokenizer,
-        data.max_length,
-        places.workers,
-    )?;
-    let lengths = examples
-        .iter()
-        .map(|example| example.ids.len() as u32)
-        .collect();
-    let rows = Arc::new(Rows {
+    let (rows, truncated) = tokenize(&training_rows, experiment, &tokenizer, places.workers)?;
+    let view = Arc::new(View {
         dataset: training_rows.clone(),
-        lengths,
+        lengths: rows.lengths(),
     });
     let clients = experiment.partition.clients;
     let shards = partitioner
-        .partition(rows, clients, experiment.seed)
-        .with_context(|| {
-            format!(
-                "partitioning {} rows over {clients} clients",
-                examples.len()
-            )
-        })?;
-    let initial = experiment
-        .adapter
-        .init(&architecture, experiment.seed.derive("adapter", 0));
+        .partition(view, clients, experiment.seed)
+        .with_context(|| format!("partitioning {} rows over {clients} clients", rows.len()))?;
+    let initial = experiment.adapter.init(
+        &base_path,
+        &architecture,
+        experiment.seed.derive("adapter", 0),
+    );
     let initial = initial.map_err(|error| document.error("adapter", &format!("{error:#}")))?;
     on(Event::Note("hashing the model and the data".into()));
     let digests = vec![
@@ -111,7 +99,7 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
         architecture,
         tokenizer,
         end_of_response,
-        examples,
+        rows,
         truncated,
         held_out,
         training_rows,
@@ -152,6 +140,62 @@ fn check_numbers(document: &Document) -> Result<()> {
             experiment.compare.alone
         );
         return no("compare.alone", message);
+    }
+    if experiment.adapter.is_full()
+        && experiment
+            .model
+            .quantize
+            .is_some_and(|own| own != Quantize::None)
+    {
+        return no(
+            "model.quantize",
+            "all weights learn (`adapter.kind = \"full\"`), so none can be quantised".into(),
+        );
+    }
+    let faults = [
+        ("training.optimizer", training.optimizer.fault()),
+        (
+            "preference",
+            experiment.preference.and_then(|own| own.fault()),
+        ),
+    ];
+    for (key, fault) in faults {
+        if let Some(fault) = fault {
+            return no(key, fault);
+        }
+    }
+    if experiment.data.pairs.is_some() && experiment.preference.is_none() {
+        return no(
+            "data.pairs",
+            "pairs are of use with `[preference]` only".into(),
+        );
+    }
+    if experiment
+        .data
+        .max_prompt_length
+        .is_some_and(|own| own == 0 || own >= experiment.data.max_length)
+    {
+        return no(
+            "data.max_prompt_length",
+            "max_prompt_length must be above 0 and below max_length".into(),
+        );
+    }
+    let warm = [
+        (
+            "training.warmup_rounds",
+            training.warmup_rounds as usize,
+            experiment.rounds as usize,
+        ),
+        (
+            "training.warmup_steps",
+            training.warmup_steps,
+            training.steps,
+        ),
+    ];
+    for (key, warm, all) in warm {
+        if warm >= all.max(1) {
+            return no(key, format!("a warm-up of {warm} leaves nothing of {all}"));
+        }
     }
     let whole = [
         ("training.steps", training.steps),
@@ -343,8 +387,16 @@ fn split(
     let labels = labels
         .as_ref()
         .map(|(column, set)| (column.as_str(), set.as_slice()));
-    let dataset = Dataset::from_table(table, labels).map_err(named)?;
     let seed = document.experiment.seed;
+    let table = match &data.pairs {
+        Some(pairing) => pairing.of(table, seed).map_err(named)?,
+        None => table,
+    };
+    let shape = match document.experiment.preference {
+        Some(_) => Shape::Preference,
+        None => Shape::Instruction,
+    };
+    let dataset = Dataset::from_table(table, shape, labels).map_err(named)?;
     let (training, held_out) = dataset.split(&data.held_out, seed).map_err(named)?;
     let training = match &data.sample {
         Some(sample) => training.sample(sample, seed).map_err(named)?,
@@ -354,32 +406,6 @@ fn split(
         bail!("data `{}`: no row is left to train on", data.source);
     }
     Ok((training, held_out))
-}
-
-fn tokenize(
-    dataset: &Dataset,
-    template: Template,
-    tokenizer: &Tokenizer,
-    max_length: usize,
-    workers: Workers,
-) -> Result<(Vec<Example>, usize)> {
-    const ROWS: usize = 256;
-    let blocks: Vec<_> = dataset.rows.chunks(ROWS).collect();
-    let tokenized = workers.map(blocks.len(), |block| {
-        let rows = blocks[block].iter().map(|row| {
-            let (instruction, response) = (row.text("instruction")?, row.text("response")?);
-            let tokenized = template.tokenize(tokenizer, instruction, response, max_length);
-            tokenized.with_context(|| row.place.clone())
-        });
-        rows.collect::<Result<Vec<_>>>()
-    })?;
-    let tokenized: Vec<_> = tokenized.into_iter().flatten().collect();
-    let truncated = tokenized.iter().filter(|row| row.truncated).count();
-    let examples = tokenized.into_iter().map(|row| Example {
-        ids: row.ids,
-        trained: row.trained,
-    });
-    Ok((examples.collect(), truncated))
 }
 
 /// SHA-256 of a file, or of the names and digests of a folder's files.

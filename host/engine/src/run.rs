@@ -9,7 +9,7 @@ use folkmoot_data::Progress;
 use folkmoot_federation::{Federation, InProcess};
 use folkmoot_params::{Objective, Params};
 use folkmoot_plugin::{Client, Listener, Message, Note, Round, State, Update};
-use folkmoot_train::{Base, Training, cosine, train};
+use folkmoot_train::{Base, Schedule, Training, train};
 use rand::seq::index::sample;
 
 use crate::BadUpdate;
@@ -96,7 +96,11 @@ pub fn run(
         "reading the model `{}`",
         setup.experiment.model.base
     )));
-    let base = Arc::new(Base::read(&setup.base_path)?);
+    let base = Arc::new(Base::read(&setup.base_path, setup.experiment.model.form())?);
+    for note in base.notes() {
+        on(Event::Note(note.clone()));
+        record.log(note)?;
+    }
     let evaluator = Evaluator::new(setup)?;
     let exchange = InProcess::new(&record.exchange(), Duration::from_secs(3600))?;
     let mut run = Run {
@@ -434,7 +438,7 @@ impl Run<'_> {
         )));
         let trained = setup.workers.map(order.len(), |index| {
             let client = order[index];
-            let examples = shard(setup, client);
+            let data = shard(setup, client);
             let mut params = setup.initial.clone();
             for number in 1..=setup.experiment.rounds {
                 let seed = batch_seed(setup.experiment.seed, number, client);
@@ -444,7 +448,7 @@ impl Run<'_> {
                     self.site.base,
                     adapter,
                     &params,
-                    &examples,
+                    &data,
                     &training,
                     &plain,
                     seed,
@@ -487,10 +491,22 @@ impl Setup {
     /// How clients train in round `number`.
     fn training(&self, number: u32) -> Training {
         let local = &self.experiment.training;
+        let rounds = Schedule {
+            decay: local.schedule,
+            warm_up: local.warmup_rounds as usize,
+            total: self.experiment.rounds as usize,
+        };
+        let since = number.saturating_sub(1) as usize;
         Training {
             steps: local.steps,
             batch: local.batch,
-            lr: cosine(local.lr, local.lr_floor, number, self.experiment.rounds),
+            micro_batch: local.micro_batch,
+            accumulation: local.accumulation,
+            lr: rounds.at(local.lr, local.lr_floor, since),
+            decay: local.within,
+            warm_up: local.warmup_steps,
+            optimizer: local.optimizer,
+            recompute: local.recompute,
             weight_decay: local.weight_decay,
             max_grad_norm: local.max_grad_norm,
         }

@@ -1,15 +1,15 @@
 //! A data set as a partitioner sees it.
 
 use folkmoot_data::Dataset;
-use folkmoot_plugin::View;
+use folkmoot_plugin::View as PluginView;
 
 /// The training rows, with the length of each in tokens.
-pub(crate) struct Rows {
+pub(crate) struct View {
     pub(crate) dataset: Dataset,
     pub(crate) lengths: Vec<u32>,
 }
 
-impl View for Rows {
+impl PluginView for View {
     fn examples(&self) -> u32 {
         self.dataset.rows.len() as u32
     }
@@ -39,7 +39,7 @@ impl View for Rows {
 
     fn text(&self, example: u32) -> Option<String> {
         let row = self.dataset.rows.get(example as usize)?;
-        let (instruction, response) = (row.text("instruction").ok()?, row.text("response").ok()?);
-        Some(format!("{instruction}\n{response}"))
+        let response = row.text("response").or_else(|_| row.text("chosen")).ok()?;
+        Some(format!("{}\n{response}", row.text("instruction").ok()?))
     }
 }

@@ -1,81 +1,165 @@
-//! The frozen base model: f32 matrices read from a GGUF file or a Hugging Face folder.
+//! The frozen base model, read from a GGUF file or a Hugging Face folder.
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
-use candle_core::quantized::gguf_file::Content;
-use candle_core::safetensors::MmapedSafetensors;
-use candle_core::{DType, Device, Tensor};
+use folkmoot_params::Params;
+use serde::{Deserialize, Serialize};
 
-use crate::Architecture;
-use crate::kernels::Lay;
-use crate::kernels::attention::{Heads, Rotary};
+use crate::kernels::attention::{Attention, Heads, Rotary};
+use crate::kernels::bf16;
+use crate::weight::{Quantize, Weight};
+use crate::{Architecture, Projection};
+
+mod named;
+mod source;
+
+pub use named::hashed_ids;
+pub(crate) use source::Source;
 
 /// Longest row that positions are prepared for; longer ones are refused when they come.
 const POSITIONS: usize = 4096;
 
-/// A row-major matrix; a vector has one row. Cloning shares the values.
-#[derive(Clone, Debug)]
-pub(crate) struct Matrix {
-    pub(crate) rows: usize,
-    pub(crate) cols: usize,
-    pub(crate) values: Arc<Vec<f32>>,
+/// In which precision products with frozen weights are computed. Everything else is f32: activations,
+/// norms, softmax, loss, adapters, optimizer.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compute {
+    #[default]
+    F32,
+    /// Factors rounded to bf16, sums in f32.
+    Bf16,
 }
 
-impl Matrix {
-    pub(crate) fn lay(&self) -> Lay {
-        Lay::rows(self.rows, self.cols)
+/// How a base is held and computed with.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Form {
+    /// None: as the file has it, whose blocks stay quantised and whose bf16 stays bf16.
+    pub quantize: Option<Quantize>,
+    pub compute: Compute,
+}
+
+/// The norms of a layer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Norm {
+    Attention,
+    AfterAttention,
+    Mlp,
+    AfterMlp,
+    Query,
+    Key,
+}
+
+impl Norm {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Attention,
+        Self::AfterAttention,
+        Self::Mlp,
+        Self::AfterMlp,
+        Self::Query,
+        Self::Key,
+    ];
+
+    /// Whether a layer of `a` has it.
+    pub(crate) fn exists(self, a: &Architecture) -> bool {
+        match self {
+            Self::Attention | Self::Mlp => true,
+            Self::AfterAttention | Self::AfterMlp => a.outer_norms,
+            Self::Query | Self::Key => a.head_norms,
+        }
+    }
+
+    pub(crate) fn width(self, a: &Architecture) -> usize {
+        match self {
+            Self::Query | Self::Key => a.head_dim,
+            _ => a.hidden,
+        }
+    }
+
+    /// Its tensor in Hugging Face checkpoints.
+    pub(crate) fn tensor_name(self, a: &Architecture, layer: usize) -> String {
+        let name = match self {
+            Self::Attention => "input_layernorm",
+            Self::Mlp if a.outer_norms => "pre_feedforward_layernorm",
+            Self::Mlp | Self::AfterAttention => "post_attention_layernorm",
+            Self::AfterMlp => "post_feedforward_layernorm",
+            Self::Query => "self_attn.q_norm",
+            Self::Key => "self_attn.k_norm",
+        };
+        format!("model.layers.{layer}.{name}.weight")
     }
 }
 
-/// One decoder layer; projections are (out, in).
+pub(crate) const EMBEDDING: &str = "model.embed_tokens.weight";
+pub(crate) const NORM: &str = "model.norm.weight";
+pub(crate) const HEAD: &str = "lm_head.weight";
+
+/// y = x·Wᵀ + b.
+#[derive(Debug)]
+pub(crate) struct Linear {
+    pub(crate) weight: Weight,
+    pub(crate) bias: Option<Vec<f32>>,
+}
+
+/// One decoder layer.
 #[derive(Debug)]
 pub(crate) struct Layer {
-    pub(crate) attention_norm: Matrix,
-    pub(crate) mlp_norm: Matrix,
-    pub(crate) q: Matrix,
-    pub(crate) k: Matrix,
-    pub(crate) v: Matrix,
-    pub(crate) o: Matrix,
-    pub(crate) gate: Matrix,
-    pub(crate) up: Matrix,
-    pub(crate) down: Matrix,
+    /// In the order of [`Projection::ALL`].
+    linears: Vec<Linear>,
+    /// In the order of [`Norm::ALL`], as they multiply; empty where there is none.
+    norms: Vec<Vec<f32>>,
+}
+
+impl Layer {
+    pub(crate) fn linear(&self, projection: Projection) -> &Linear {
+        &self.linears[projection as usize]
+    }
+
+    pub(crate) fn norm(&self, norm: Norm) -> &[f32] {
+        &self.norms[norm as usize]
+    }
 }
 
 /// Weights that never change, shared by all clients.
 pub struct Base {
     architecture: Architecture,
-    pub(crate) embedding: Matrix,
+    compute: Compute,
+    pub(crate) embedding: Weight,
     /// None: the embedding.
-    head: Option<Matrix>,
-    pub(crate) norm: Matrix,
+    head: Option<Weight>,
+    pub(crate) norm: Vec<f32>,
     pub(crate) layers: Vec<Layer>,
-    pub(crate) rotary: Arc<Rotary>,
+    /// Of layers that see everything, and of those with a window.
+    rotary: [Arc<Rotary>; 2],
+    notes: Vec<String>,
 }
 
 impl Base {
-    /// Reads `path`: a `.gguf` file (dequantised) or a folder with `config.json` and safetensors files.
-    pub fn read(path: &Path) -> Result<Self> {
+    /// Reads `path`, a `.gguf` file or a folder with `config.json` and safetensors files, in this form.
+    pub fn read(path: &Path, form: Form) -> Result<Self> {
         let at = || format!("model `{}`", path.display());
-        if path.is_dir() {
-            let (architecture, mut source) = Source::folder(path).with_context(at)?;
-            return Self::new(architecture, &mut source).with_context(at);
-        }
-        let (architecture, mut source) = Source::gguf(path).with_context(at)?;
-        Self::new(architecture, &mut source).with_context(at)
+        let (architecture, mut source) = Source::open(path).with_context(at)?;
+        Self::new(architecture, &mut source, form).with_context(at)
     }
 
     /// The shape of the model at `path`, read without its weights.
     pub fn peek(path: &Path) -> Result<Architecture> {
         let at = || format!("model `{}`", path.display());
-        match path.is_dir() {
-            true => Source::folder(path).map(|(architecture, _)| architecture),
-            false => Source::gguf(path).map(|(architecture, _)| architecture),
-        }
-        .with_context(at)
+        Ok(Source::open(path).with_context(at)?.0)
+    }
+
+    /// All weights as parameters, under their Hugging Face names.
+    pub fn parameters(path: &Path) -> Result<Params> {
+        let at = || format!("model `{}`", path.display());
+        let (architecture, mut source) = Source::open(path).with_context(at)?;
+        let tensors = architecture.tensors();
+        let tensors = tensors.into_iter().map(|(name, shape)| {
+            let values = source.values(&name, &shape)?;
+            Ok((name, shape, values))
+        });
+        let tensors = tensors.collect::<Result<Vec<_>>>().with_context(at)?;
+        Ok(Params::from_tensors(tensors)?)
     }
 
     /// The shape of the model.
@@ -83,17 +167,76 @@ impl Base {
         &self.architecture
     }
 
-    pub(crate) fn heads(&self) -> Heads {
-        Heads {
-            query: self.architecture.query_heads,
-            key: self.architecture.key_heads,
-            dim: self.architecture.head_dim(),
+    /// Bytes that the weights take.
+    pub fn bytes(&self) -> usize {
+        let linears = self.layers.iter().flat_map(|layer| &layer.linears);
+        let layers: usize = linears.map(|linear| linear.weight.bytes()).sum();
+        layers + self.embedding.bytes() + self.head.as_ref().map_or(0, Weight::bytes)
+    }
+
+    /// What a user should know of how the weights were read: forms that rows did not allow.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// How layer `index` attends.
+    pub(crate) fn attention(&self, index: usize) -> Attention<'_> {
+        let a = &self.architecture;
+        let window = a.windows[index];
+        let local = window.is_some() && a.local_rope.is_some();
+        Attention {
+            heads: Heads {
+                query: a.query_heads,
+                key: a.key_heads,
+                dim: a.head_dim,
+            },
+            rotary: &self.rotary[usize::from(local)],
+            scale: a.score_scale,
+            cap: a.score_cap,
+            window,
         }
     }
 
     /// The output projection, (vocabulary, hidden).
-    pub(crate) fn head(&self) -> &Matrix {
+    pub(crate) fn head(&self) -> &Weight {
         self.head.as_ref().unwrap_or(&self.embedding)
+    }
+
+    /// y = x·Wᵀ for a frozen matrix and `n` rows.
+    pub(crate) fn forward(&self, weight: &Weight, y: &mut [f32], x: &[f32], n: usize) {
+        match self.compute {
+            Compute::F32 => weight.forward(y, x, n),
+            Compute::Bf16 => weight.forward_rounded(y, x, n),
+        }
+    }
+
+    /// dx (+)= g·W for a frozen matrix and `n` rows.
+    pub(crate) fn backward(
+        &self,
+        weight: &Weight,
+        dx: &mut [f32],
+        accumulate: bool,
+        g: &[f32],
+        n: usize,
+    ) {
+        match self.compute {
+            Compute::F32 => weight.backward(dx, accumulate, g, n),
+            Compute::Bf16 => weight.backward_rounded(dx, accumulate, g, n),
+        }
+    }
+
+    /// Embeddings of `ids`, scaled: (ids, hidden).
+    pub(crate) fn embed(&self, ids: &[u32]) -> Vec<f32> {
+        let width = self.architecture.hidden;
+        let mut x = vec![0f32; ids.len() * width];
+        for (id, x) in ids.iter().zip(x.chunks_exact_mut(width)) {
+            self.embedding.write_row(*id as usize, x);
+        }
+        let scale = self.architecture.embedding_scale;
+        if scale != 1.0 {
+            x.iter_mut().for_each(|x| *x *= scale);
+        }
+        x
     }
 
     /// Refuses token ids and lengths that this model has no place for.
@@ -116,209 +259,94 @@ impl Base {
         }
     }
 
-    fn new(architecture: Architecture, source: &mut Source) -> Result<Self> {
+    fn new(architecture: Architecture, source: &mut Source, form: Form) -> Result<Self> {
         let a = &architecture;
-        let (key_width, inner) = (a.key_heads * a.head_dim(), a.intermediate);
+        let mut notes = Vec::new();
+        let mut form = form;
+        if form.compute == Compute::Bf16 && !bf16::available() {
+            notes.push("this processor has no AVX512-BF16: products are computed in f32".into());
+            form.compute = Compute::F32;
+        }
         let mut layers = Vec::with_capacity(a.layers);
         for layer in 0..a.layers {
-            let mut get = |part: &str, shape: (usize, usize)| {
-                source.get(&format!("model.layers.{layer}.{part}.weight"), shape)
-            };
+            let linears = Projection::ALL.map(|projection| {
+                let (cols, rows) = projection.sizes(a);
+                let path = projection.path(layer);
+                let weight = source.weight(&format!("{path}.weight"), (rows, cols), form, false)?;
+                let bias = projection.has_bias(a);
+                let bias = bias.then(|| source.values(&format!("{path}.bias"), &[rows]));
+                Ok(Linear {
+                    weight,
+                    bias: bias.transpose()?,
+                })
+            });
+            let norms = Norm::ALL.map(|norm| match norm.exists(a) {
+                true => source.norm(&norm.tensor_name(a, layer), norm.width(a)),
+                false => Ok(Vec::new()),
+            });
             layers.push(Layer {
-                attention_norm: get("input_layernorm", (1, a.hidden))?,
-                mlp_norm: get("post_attention_layernorm", (1, a.hidden))?,
-                q: get("self_attn.q_proj", (a.hidden, a.hidden))?,
-                k: get("self_attn.k_proj", (key_width, a.hidden))?,
-                v: get("self_attn.v_proj", (key_width, a.hidden))?,
-                o: get("self_attn.o_proj", (a.hidden, a.hidden))?,
-                gate: get("mlp.gate_proj", (inner, a.hidden))?,
-                up: get("mlp.up_proj", (inner, a.hidden))?,
-                down: get("mlp.down_proj", (a.hidden, inner))?,
+                linears: linears.into_iter().collect::<Result<_>>()?,
+                norms: norms.into_iter().collect::<Result<_>>()?,
             });
         }
+        if form.quantize == Some(Quantize::Q4K) {
+            let narrow = Projection::ALL
+                .into_iter()
+                .filter(|projection| !projection.sizes(a).0.is_multiple_of(256));
+            let narrow: Vec<&str> = narrow.map(Projection::name).collect();
+            if !narrow.is_empty() {
+                notes.push(format!(
+                    "q4_k needs rows of a multiple of 256: {} are held in q5_0",
+                    narrow.join(", ")
+                ));
+            }
+        }
         let table = (a.vocabulary, a.hidden);
+        let positions = a.positions.min(POSITIONS);
+        let local = a.local_rope.as_ref().unwrap_or(&a.rope);
+        let rotary = [&a.rope, local].map(|rope| Rotary::new(positions, a.head_dim, rope));
+        let [global, local] = rotary;
         Ok(Self {
-            embedding: source.get("model.embed_tokens.weight", table)?,
+            embedding: source.weight(EMBEDDING, table, form, true)?,
             head: match a.tied {
                 true => None,
-                false => Some(source.get("lm_head.weight", table)?),
+                false => Some(source.weight(HEAD, table, form, true)?),
             },
-            norm: source.get("model.norm.weight", (1, a.hidden))?,
+            norm: source.norm(NORM, a.hidden)?,
             layers,
-            rotary: Arc::new(Rotary::new(
-                a.positions.min(POSITIONS),
-                a.head_dim(),
-                a.rope_theta,
-            )),
+            rotary: [Arc::new(global?), Arc::new(local?)],
+            compute: form.compute,
+            notes,
             architecture,
         })
     }
 }
 
-/// Where tensors are read from, by their Hugging Face names.
-enum Source {
-    Folder(MmapedSafetensors),
-    Gguf {
-        file: File,
-        content: Box<Content>,
-        query_heads: usize,
-        key_heads: usize,
-    },
-}
-
-impl Source {
-    fn folder(path: &Path) -> Result<(Architecture, Self)> {
-        let architecture = Architecture::from_json(&path.join("config.json"))?;
-        let files = safetensors_files(path)?;
-        // SAFETY: the files are mapped read-only; a user who rewrites a model while it is read gets
-        // wrong numbers, as with any mapping, but the values are only ever read as plain data.
-        #[allow(unsafe_code, reason = "memory-mapping")]
-        let mapped = unsafe { MmapedSafetensors::multi(&files) };
-        Ok((architecture, Self::Folder(mapped?)))
-    }
-
-    fn gguf(path: &Path) -> Result<(Architecture, Self)> {
-        let mut file = File::open(path)?;
-        let content = Content::read(&mut file).context("not a readable GGUF file")?;
-        let length = file.metadata()?.len();
-        let ends = content.tensor_infos.iter().map(|(name, info)| {
-            let blocks = info.shape.elem_count() / info.ggml_dtype.block_size();
-            let size = (blocks * info.ggml_dtype.type_size()) as u64;
-            let start = content.tensor_data_offset.saturating_add(info.offset);
-            (start.saturating_add(size), name)
-        });
-        // The first in the file: the table's own order is a hash map's, another in every process.
-        if let Some((end, name)) = ends.filter(|(end, _)| *end > length).min() {
-            bail!(
-                "the file is truncated: tensor `{name}` ends at byte {end}, the file has {length}"
-            );
+impl Architecture {
+    /// Names and shapes of all tensors of a Hugging Face checkpoint.
+    pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let table = vec![self.vocabulary, self.hidden];
+        let mut tensors = vec![
+            (EMBEDDING.to_owned(), table.clone()),
+            (NORM.to_owned(), vec![self.hidden]),
+        ];
+        if !self.tied {
+            tensors.push((HEAD.to_owned(), table));
         }
-        let architecture = Architecture::from_gguf(&content)?;
-        let source = Self::Gguf {
-            file,
-            content: Box::new(content),
-            query_heads: architecture.query_heads,
-            key_heads: architecture.key_heads,
-        };
-        Ok((architecture, source))
-    }
-
-    fn get(&mut self, name: &str, (rows, cols): (usize, usize)) -> Result<Matrix> {
-        let device = Device::Cpu;
-        let tensor: Tensor = match self {
-            Self::Folder(files) => files.load(name, &device)?.to_dtype(DType::F32)?,
-            Self::Gguf { file, content, .. } => {
-                let own =
-                    gguf_name(name).with_context(|| format!("tensor `{name}` has no GGUF name"))?;
-                ensure!(
-                    content.tensor_infos.contains_key(&own),
-                    "tensor `{own}` is missing"
-                );
-                let tensor = content.tensor(file, &own, &device)?;
-                tensor
-                    .dequantize(&device)
-                    .with_context(|| format!("tensor `{own}`"))?
+        for layer in 0..self.layers {
+            for projection in Projection::ALL {
+                let (cols, rows) = projection.sizes(self);
+                let path = projection.path(layer);
+                tensors.push((format!("{path}.weight"), vec![rows, cols]));
+                if projection.has_bias(self) {
+                    tensors.push((format!("{path}.bias"), vec![rows]));
+                }
             }
-        };
-        let found = match tensor.dims() {
-            [n] => (1, *n),
-            [rows, cols] => (*rows, *cols),
-            other => bail!("tensor `{name}` has shape {other:?}"),
-        };
-        ensure!(
-            found == (rows, cols),
-            "tensor `{name}` has shape {found:?} where {:?} is expected",
-            (rows, cols)
-        );
-        let mut values: Vec<f32> = tensor.flatten_all()?.to_vec1()?;
-        let finite = values.iter().all(|value| value.is_finite());
-        ensure!(finite, "tensor `{name}` holds a value that is not finite");
-        if let Self::Gguf {
-            query_heads,
-            key_heads,
-            ..
-        } = self
-        {
-            if name.ends_with("q_proj.weight") {
-                values = half_split(&values, *query_heads, rows, cols);
-            } else if name.ends_with("k_proj.weight") {
-                values = half_split(&values, *key_heads, rows, cols);
+            for norm in Norm::ALL.into_iter().filter(|norm| norm.exists(self)) {
+                let shape = vec![norm.width(self)];
+                tensors.push((norm.tensor_name(self, layer), shape));
             }
         }
-        let values = Arc::new(values);
-        Ok(Matrix { rows, cols, values })
+        tensors
     }
-}
-
-/// GGUF stores the rows of a head as pairs (2i, 2i+1) for interleaved rotary positions; Hugging Face,
-/// and therefore PEFT's adapters, as halves (i, i + dim/2).
-fn half_split(values: &[f32], heads: usize, rows: usize, cols: usize) -> Vec<f32> {
-    let dim = rows / heads;
-    let mut out = Vec::with_capacity(values.len());
-    for head in 0..heads {
-        for part in 0..2 {
-            for pair in 0..dim / 2 {
-                let row = head * dim + 2 * pair + part;
-                out.extend_from_slice(&values[row * cols..(row + 1) * cols]);
-            }
-        }
-    }
-    out
-}
-
-fn gguf_name(name: &str) -> Option<String> {
-    match name {
-        "model.embed_tokens.weight" => return Some("token_embd.weight".into()),
-        "model.norm.weight" => return Some("output_norm.weight".into()),
-        "lm_head.weight" => return Some("output.weight".into()),
-        _ => {}
-    }
-    let rest = name.strip_prefix("model.layers.")?;
-    let (layer, part) = rest.split_once('.')?;
-    let own = match part.strip_suffix(".weight")? {
-        "input_layernorm" => "attn_norm",
-        "post_attention_layernorm" => "ffn_norm",
-        "self_attn.q_proj" => "attn_q",
-        "self_attn.k_proj" => "attn_k",
-        "self_attn.v_proj" => "attn_v",
-        "self_attn.o_proj" => "attn_output",
-        "mlp.gate_proj" => "ffn_gate",
-        "mlp.up_proj" => "ffn_up",
-        "mlp.down_proj" => "ffn_down",
-        _ => return None,
-    };
-    Some(format!("blk.{layer}.{own}.weight"))
-}
-
-/// `model.safetensors`, or the shards that `model.safetensors.index.json` names.
-fn safetensors_files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let single = folder.join("model.safetensors");
-    if single.is_file() {
-        return Ok(vec![single]);
-    }
-    let index = folder.join("model.safetensors.index.json");
-    ensure!(
-        index.is_file(),
-        "neither model.safetensors nor model.safetensors.index.json is there"
-    );
-    let text = std::fs::read_to_string(&index)?;
-    let index: serde_json::Value =
-        serde_json::from_str(&text).context("model.safetensors.index.json")?;
-    let map = index["weight_map"].as_object();
-    let map = map.context("model.safetensors.index.json has no `weight_map`")?;
-    let files: BTreeMap<&str, ()> = map
-        .values()
-        .filter_map(|file| Some((file.as_str()?, ())))
-        .collect();
-    let files = files.into_keys().map(|file| {
-        // An index is data: it must not name files elsewhere.
-        ensure!(
-            !file.contains(['/', '\\']),
-            "model.safetensors.index.json names `{file}`"
-        );
-        let path = folder.join(file);
-        ensure!(path.is_file(), "shard `{file}` is missing");
-        Ok(path)
-    });
-    files.collect()
 }

@@ -1,142 +1,306 @@
-//! The decoder forward pass with an adapter, its loss, and the gradient of the adapter.
+//! The decoder's forward pass with what learns, its loss, and the gradient.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result, ensure};
-use candle_core::{Device, Error, Tensor, Var};
-use folkmoot_params::Params;
+use candle_core::{DType, Device, Error, Tensor, Var};
+use folkmoot_params::{Params, Seed};
 
-use crate::Adapter;
-use crate::base::{Base, Matrix};
+use crate::base::{Base, EMBEDDING, HEAD, NORM};
+use crate::dropout::Dropout;
+use crate::head::{Criterion, Head, Outcome};
 use crate::layer::Slots;
-use crate::ops::{layer, mean_cross_entropy};
-use crate::trainer::Example;
+use crate::ops::{Pass, embed, loss as head_loss, open};
+use crate::{Adapter, Example, Pair, Preference};
 
 /// A batch's loss.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Loss {
-    /// Mean cross-entropy over the trained tokens, in nats.
+    /// Mean cross-entropy over the trained tokens, in nats; or mean loss over the pairs.
     pub mean: f64,
-    /// Trained tokens.
+    /// Trained tokens, or pairs.
     pub trained: usize,
     /// All tokens.
     pub tokens: usize,
+    /// Σ ln p of the trained tokens of each row; of pairs, preferred and rejected in turn.
+    pub sums: Vec<f64>,
 }
 
-/// The loss of `batch` at `params`, and its gradient in the storage order of `params`.
-///
-/// loss = -(1/n) Σ ln p(idₜ | id₍<ₜ₎) over the n trained tokens of the whole batch. Rows lie one after
-/// another, so padding does not exist; logits exist only where a trained token is predicted.
-pub fn loss_and_gradient(
-    base: &Arc<Base>,
-    adapter: &Adapter,
-    params: &Params,
-    batch: &[&Example],
-) -> Result<(Loss, Vec<f32>)> {
-    let forward = Forward::new(base, adapter, params, batch)?;
-    let back = || -> candle_core::Result<Vec<f32>> {
-        let gradients = forward.mean.backward()?;
-        let mut flat = vec![0f32; params.count()];
-        for (slots, var) in &forward.vars {
-            let own = gradients.get(var).map(|gradient| gradient.to_vec1::<f32>());
-            let own =
-                own.ok_or_else(|| Error::Msg("a layer's adapter got no gradient".into()))??;
-            flat[slots.whole.clone()].copy_from_slice(&own);
+/// What goes through the model at once.
+#[derive(Clone, Copy)]
+pub enum Batch<'a> {
+    Examples(&'a [&'a Example]),
+    Pairs(&'a [&'a Pair], Preference),
+}
+
+impl<'a> Batch<'a> {
+    fn rows(self) -> Vec<&'a Example> {
+        match self {
+            Self::Examples(examples) => examples.to_vec(),
+            Self::Pairs(pairs, _) => {
+                let both = |pair: &&'a Pair| [&pair.chosen, &pair.rejected];
+                pairs.iter().flat_map(both).collect()
+            }
         }
-        Ok(flat)
-    };
-    let gradient = back().context("training step")?;
-    Ok((forward.loss, gradient))
+    }
+
+    /// What its loss is a mean over.
+    pub fn count(self) -> usize {
+        match self {
+            Self::Examples(examples) => {
+                let learnt = |example: &&Example| {
+                    let learnt = example.trained.iter().skip(1);
+                    learnt.filter(|trained| **trained).count()
+                };
+                examples.iter().map(learnt).sum()
+            }
+            Self::Pairs(pairs, _) => pairs.len(),
+        }
+    }
 }
 
-/// The loss of `batch` at `params`, without its gradient.
-pub fn loss(
-    base: &Arc<Base>,
-    adapter: &Adapter,
-    params: &Params,
-    batch: &[&Example],
-) -> Result<Loss> {
-    Ok(Forward::new(base, adapter, params, batch)?.loss)
+/// A base and what learns on it, of one structure.
+pub struct Learner {
+    base: Arc<Base>,
+    slots: Arc<Vec<Slots>>,
+    dropout: f64,
+    recompute: bool,
+    full: bool,
+    count: usize,
 }
 
-/// A forward pass, from which gradients can be taken.
-struct Forward {
-    loss: Loss,
-    mean: Tensor,
-    /// The adapter of each layer, and where it lies in the parameters.
-    vars: Vec<(Slots, Var)>,
+/// How a gradient is taken.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// The sum that this batch is a part of is over so many tokens or pairs.
+    pub of: usize,
+    /// Where dropout's masks come from.
+    pub seed: Seed,
 }
 
-impl Forward {
-    fn new(
+impl Learner {
+    /// For parameters like `params`. With `recompute`, layers run twice and only their inputs are kept.
+    pub fn new(
         base: &Arc<Base>,
         adapter: &Adapter,
         params: &Params,
-        batch: &[&Example],
+        recompute: bool,
     ) -> Result<Self> {
-        let (ids, lengths) = rows(base, batch)?;
-        let (positions, targets) = predictions(batch);
+        let a = base.architecture();
+        adapter.check(a, params)?;
+        let modules = adapter.modules(a)?;
+        Ok(Self {
+            base: base.clone(),
+            slots: Arc::new(Slots::of_layers(adapter, &modules, a, params.structure())),
+            dropout: adapter.dropout,
+            recompute,
+            full: adapter.is_full(),
+            count: params.count(),
+        })
+    }
+
+    /// The loss of `batch` at `params`, and its gradient in the storage order of `params`.
+    ///
+    /// loss = -(1/n) Σ ln p(idₜ | id₍<ₜ₎) over the n trained tokens of the whole batch, or the mean loss
+    /// of its pairs. Rows lie one after another, so padding does not exist; logits exist only where a
+    /// trained token is predicted. Of a batch that is a part of a larger one, loss and gradient are its
+    /// part of the larger one's.
+    pub fn loss_and_gradient(
+        &self,
+        params: &Params,
+        batch: Batch,
+        step: Step,
+    ) -> Result<(Loss, Vec<f32>)> {
+        let forward = self.forward(params, batch, step.of, Some(step.seed))?;
+        let back = || -> candle_core::Result<Vec<f32>> {
+            let gradients = forward.loss.backward()?;
+            let mut flat = vec![0f32; params.count()];
+            for (range, var) in &forward.vars {
+                let own = gradients.get(var).map(|gradient| gradient.to_vec1::<f32>());
+                let own = own.ok_or_else(|| Error::Msg("a part got no gradient".into()))??;
+                flat[range.clone()].copy_from_slice(&own);
+            }
+            Ok(flat)
+        };
+        let gradient = back().context("training step")?;
+        Ok((forward.figures, gradient))
+    }
+
+    /// The loss of `batch` at `params`, without its gradient and without dropout.
+    pub fn loss(&self, params: &Params, batch: Batch) -> Result<Loss> {
+        Ok(self.forward(params, batch, batch.count(), None)?.figures)
+    }
+
+    fn forward(
+        &self,
+        params: &Params,
+        batch: Batch,
+        of: usize,
+        learning: Option<Seed>,
+    ) -> Result<Forward> {
         ensure!(
-            !targets.is_empty(),
+            params.count() == self.count,
+            "parameters of another structure"
+        );
+        let rows = batch.rows();
+        let mut ids = Vec::new();
+        for row in &rows {
+            self.base.check(&row.ids)?;
+            ids.extend_from_slice(&row.ids);
+        }
+        let (positions, targets, counts) = predictions(&rows);
+        ensure!(
+            counts.iter().any(|count| *count > 0),
             "a batch without a trained token has no loss"
         );
-        let forward = || -> candle_core::Result<(Tensor, Vec<(Slots, Var)>)> {
-            let mut x = embed(&base.embedding, &ids)?;
-            let mut vars = Vec::with_capacity(base.layers.len());
-            for index in 0..base.layers.len() {
-                let slots = Slots::new(adapter, params.structure(), index);
-                let own = &params.values()[slots.whole.clone()];
-                let var = Var::from_slice(own, own.len(), &Device::Cpu)?;
-                x = layer(&x, &var, base, index, slots.clone(), &lengths)?;
-                vars.push((slots, var));
-            }
-            let positions = Tensor::from_vec(positions, targets.len(), &Device::Cpu)?;
-            let mean = mean_cross_entropy(&x.index_select(&positions, 0)?, base, &targets)?;
-            Ok((mean, vars))
+        let weight = 1.0 / of.max(1) as f64;
+        let criterion = match batch {
+            Batch::Examples(_) => Criterion::Tokens { weight },
+            Batch::Pairs(pairs, preference) => Criterion::Pairs {
+                weight,
+                preference,
+                reference: self.references(pairs)?,
+            },
         };
-        let (mean, vars) = forward().context("training step")?;
-        let loss = Loss {
-            mean: f64::from(mean.to_scalar::<f32>().context("training step")?),
-            trained: targets.len(),
+        let head = Head {
+            base: self.base.clone(),
+            targets,
+            counts,
+            criterion,
+            learning: learning.is_some(),
+        };
+        let pass = Pass {
+            base: self.base.clone(),
+            slots: self.slots.clone(),
+            lengths: Arc::new(rows.iter().map(|row| row.ids.len()).collect()),
+            dropout: learning.and_then(|seed| Dropout::new(self.dropout, seed)),
+            recompute: self.recompute,
+            first_wanted: match self.full {
+                true => 0,
+                false => 1 + self.first_learning(),
+            },
+            learning: learning.is_some(),
+        };
+        let outcome = Arc::new(Mutex::new(None));
+        let run = || self.run(params, &pass, &ids, positions, head, &outcome);
+        let (loss, vars) = run().context("training step")?;
+        let outcome: Option<Outcome> = open(&outcome)?.take();
+        let outcome = outcome.context("the loss was not computed")?;
+        let figures = Loss {
+            mean: outcome.loss,
+            trained: batch.count(),
             tokens: ids.len(),
+            sums: outcome.sums,
         };
-        Ok(Self { loss, mean, vars })
+        Ok(Forward {
+            figures,
+            loss,
+            vars,
+        })
+    }
+
+    fn run(
+        &self,
+        params: &Params,
+        pass: &Pass,
+        ids: &[u32],
+        positions: Vec<u32>,
+        head: Head,
+        outcome: &Arc<Mutex<Option<Outcome>>>,
+    ) -> candle_core::Result<(Tensor, Vec<Learnt>)> {
+        let values = params.values();
+        let mut vars: Vec<Learnt> = Vec::new();
+        let mut var = |range: std::ops::Range<usize>| {
+            let own = &values[range.clone()];
+            let var = Var::from_slice(own, own.len(), &Device::Cpu)?;
+            vars.push((range, var.clone()));
+            candle_core::Result::Ok(var)
+        };
+        let a = self.base.architecture();
+        let tensor = |name: &str| {
+            let tensor = params.structure().get(name);
+            tensor.map(|tensor| tensor.range())
+        };
+        let missing = || Error::Msg("a table of the model is not among the parameters".into());
+        let table = match self.full {
+            true => Some(var(tensor(EMBEDDING).ok_or_else(missing)?)?),
+            false => None,
+        };
+        let mut x = match &table {
+            Some(table) => embed(table, ids, a.hidden, a.embedding_scale)?,
+            None => Tensor::from_vec(self.base.embed(ids), (ids.len(), a.hidden), &Device::Cpu)?,
+        };
+        for (index, slots) in self.slots.iter().enumerate() {
+            x = match slots.whole.is_empty() {
+                true => pass.layer(&x, &Tensor::zeros(0, DType::F32, &Device::Cpu)?, index)?,
+                false => pass.layer(&x, &*var(slots.whole.clone())?, index)?,
+            };
+        }
+        let count = positions.len();
+        let x = x.index_select(&Tensor::from_vec(positions, count, &Device::Cpu)?, 0)?;
+        let loss = match table {
+            None => head_loss(&x, None, head, outcome)?,
+            Some(table) => {
+                let norm = var(tensor(NORM).ok_or_else(missing)?)?;
+                let table = match a.tied {
+                    true => table,
+                    false => var(tensor(HEAD).ok_or_else(missing)?)?,
+                };
+                head_loss(&x, Some((&table, &norm)), head, outcome)?
+            }
+        };
+        Ok((loss, vars))
+    }
+
+    /// The first layer that learns anything.
+    fn first_learning(&self) -> usize {
+        let learns = |slots: &Slots| !slots.whole.is_empty();
+        self.slots.iter().position(learns).unwrap_or(0)
+    }
+
+    /// Σ ln p of both rows of each pair under the base alone. Each pair goes through the model by itself,
+    /// so that what comes of it does not depend on its company.
+    fn references(&self, pairs: &[&Pair]) -> Result<Vec<f64>> {
+        let mut all = Vec::with_capacity(2 * pairs.len());
+        for pair in pairs {
+            let own = match pair.reference.get() {
+                Some(own) => *own,
+                None => {
+                    let rows = [&pair.chosen, &pair.rejected];
+                    let sums = crate::Inference::new(&self.base, None)?.sums(&rows)?;
+                    *pair.reference.get_or_init(|| [sums[0], sums[1]])
+                }
+            };
+            all.extend(own);
+        }
+        Ok(all)
     }
 }
 
-/// All ids one after another, and the length of each row.
-fn rows(base: &Base, batch: &[&Example]) -> Result<(Vec<u32>, Arc<Vec<usize>>)> {
-    let mut ids = Vec::new();
-    for example in batch {
-        base.check(&example.ids)?;
-        ids.extend_from_slice(&example.ids);
-    }
-    let lengths = batch.iter().map(|example| example.ids.len()).collect();
-    Ok((ids, Arc::new(lengths)))
+type Learnt = (std::ops::Range<usize>, Var);
+
+/// A forward pass, from which gradients can be taken.
+struct Forward {
+    figures: Loss,
+    loss: Tensor,
+    /// What learns, and where it lies in the parameters.
+    vars: Vec<Learnt>,
 }
 
-/// Where trained tokens are predicted (one before each), and which they are.
-fn predictions(batch: &[&Example]) -> (Vec<u32>, Vec<u32>) {
-    let (mut positions, mut targets) = (Vec::new(), Vec::new());
+/// Where trained tokens are predicted (one before each), which they are, and how many of each row.
+pub(crate) fn predictions(rows: &[&Example]) -> (Vec<u32>, Vec<u32>, Vec<usize>) {
+    let (mut positions, mut targets, mut counts) = (Vec::new(), Vec::new(), Vec::new());
     let mut first = 0;
-    for example in batch {
-        for at in 1..example.ids.len() {
-            if example.trained[at] {
+    for row in rows {
+        let before = targets.len();
+        for at in 1..row.ids.len() {
+            if row.trained[at] {
                 positions.push((first + at - 1) as u32);
-                targets.push(example.ids[at]);
+                targets.push(row.ids[at]);
             }
         }
-        first += example.ids.len();
+        counts.push(targets.len() - before);
+        first += row.ids.len();
     }
-    (positions, targets)
-}
-
-fn embed(embedding: &Matrix, ids: &[u32]) -> candle_core::Result<Tensor> {
-    let width = embedding.cols;
-    let mut x = Vec::with_capacity(ids.len() * width);
-    for id in ids {
-        let at = *id as usize * width;
-        x.extend_from_slice(&embedding.values[at..at + width]);
-    }
-    Tensor::from_vec(x, (ids.len(), width), &Device::Cpu)
+    (positions, targets, counts)
 }

@@ -1,26 +1,38 @@
-//! Local training and generation: a decoder that differentiates, LoRA on a frozen base, AdamW.
+//! Local training and generation: decoders that differentiate, LoRA on a frozen base or all weights,
+//! instruction tuning and preference optimisation.
 //!
 //! Knows no plugin, no file of the user's data and no round: it gets token ids, parameters and an
 //! objective, and gives parameters and figures back. Results do not depend on the number of threads.
 
 mod adapter;
+mod architecture;
 mod base;
-mod config;
 mod decoder;
+mod dropout;
+mod head;
 mod infer;
 mod kernels;
 mod layer;
+mod memory;
+mod nf4;
 mod objective;
 mod ops;
 mod optimizer;
+mod preference;
+mod sampling;
 mod schedule;
 mod trainer;
+mod weight;
 
-pub use adapter::{Adapter, Projection};
-pub use base::Base;
-pub use config::Architecture;
-pub use decoder::{Loss, loss, loss_and_gradient};
-pub use infer::{Continuation, Inference, Likelihood};
-pub use optimizer::{AdamW, clip};
-pub use schedule::cosine;
-pub use trainer::{Example, Trained, Training, train};
+pub use adapter::{Adapter, Learning, Projection};
+pub use architecture::{Activation, Architecture, Family, Rope, Scaling};
+pub use base::{Base, Compute, Form, hashed_ids};
+pub use decoder::{Batch, Learner, Loss, Step};
+pub use infer::{Continuation, Decoding, Inference, Likelihood};
+pub use memory::keep_freed_memory;
+pub use optimizer::{Optimizer, OptimizerKind, clip};
+pub use preference::{Pair, PairLoss, Preference};
+pub use sampling::Sampling;
+pub use schedule::{Decay, Schedule};
+pub use trainer::{Accumulation, Data, Example, Rewards, Trained, Training, rewards, train};
+pub use weight::Quantize;

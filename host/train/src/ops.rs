@@ -1,5 +1,5 @@
-//! A decoder layer and the loss as candle operations that have a gradient: candle chains them and
-//! carries the gradient back. Activations are (tokens, hidden), f32, CPU.
+//! A decoder layer, the embedding and the loss as candle operations that have a gradient: candle chains
+//! them and carries the gradient back. Activations are (tokens, hidden), f32, CPU.
 //!
 //! candle's own `rms_norm`, `softmax_last_dim` and `rope` drop gradients without an error, its product
 //! computes a gradient for frozen weights too, and every gradient that passes between two of its
@@ -8,62 +8,87 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, Device, Error, Layout, Result, Shape, Storage, Tensor, bail,
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Error, Layout, Result, Shape, Storage,
+    Tensor, bail,
 };
 
-use crate::base::{Base, Matrix};
-use crate::kernels::{Lay, cross_entropy_row, matmul, rms_norm, rms_norm_backward};
+use crate::base::Base;
+use crate::dropout::Dropout;
+use crate::head::{Head, Outcome, Tables};
 use crate::layer::{Saved, Site, Slots};
 
-/// Layer `index` of `base` on x, with the adapter scalars that `slots` describe, as one flat tensor.
-pub(crate) fn layer(
-    x: &Tensor,
-    adapter: &Tensor,
-    base: &Arc<Base>,
-    index: usize,
-    slots: Slots,
-    lengths: &Arc<Vec<usize>>,
-) -> Result<Tensor> {
-    x.apply_op2(
-        adapter,
-        LayerOp {
-            base: base.clone(),
-            index,
-            slots,
-            lengths: lengths.clone(),
-            // Embeddings do not learn, so neither does anything below the first layer.
-            wanted: index > 0,
-            saved: Mutex::new(None),
-        },
-    )
+/// What the layers of one pass share.
+#[derive(Clone)]
+pub(crate) struct Pass {
+    pub(crate) base: Arc<Base>,
+    pub(crate) slots: Arc<Vec<Slots>>,
+    /// Tokens of each row.
+    pub(crate) lengths: Arc<Vec<usize>>,
+    pub(crate) dropout: Option<Dropout>,
+    /// Whether layers run again in the backward pass, so that only their inputs are kept.
+    pub(crate) recompute: bool,
+    /// The first layer whose input needs a gradient.
+    pub(crate) first_wanted: usize,
+    /// Whether there will be a backward pass.
+    pub(crate) learning: bool,
 }
 
-/// Mean cross-entropy of norm(x)·headᵀ against `targets`; x: (targets, hidden).
-pub(crate) fn mean_cross_entropy(x: &Tensor, base: &Base, targets: &[u32]) -> Result<Tensor> {
-    x.apply_op1(LossOp {
-        norm: base.norm.clone(),
-        eps: base.architecture().rms_eps,
-        head: base.head().clone(),
-        targets: targets.to_vec(),
-        gradient: Mutex::new(None),
+impl Pass {
+    /// Layer `index` on x, with what it learns as one flat tensor.
+    pub(crate) fn layer(&self, x: &Tensor, learnt: &Tensor, index: usize) -> Result<Tensor> {
+        let op = LayerOp {
+            pass: self.clone(),
+            index,
+            saved: Mutex::new(None),
+        };
+        match self.learning {
+            true => x.apply_op2(learnt, op),
+            false => x.apply_op2_no_bwd(learnt, &op),
+        }
+    }
+}
+
+/// Embeddings of `ids` from the table (vocabulary · hidden), scaled.
+pub(crate) fn embed(table: &Tensor, ids: &[u32], hidden: usize, scale: f32) -> Result<Tensor> {
+    table.apply_op1(EmbedOp {
+        ids: ids.to_vec(),
+        hidden,
+        scale,
     })
 }
 
+/// The loss of `head` at x, (targets, hidden); what else came of it goes to `outcome`. `learnt`: the
+/// output table and the norm before it, where they learn.
+pub(crate) fn loss(
+    x: &Tensor,
+    learnt: Option<(&Tensor, &Tensor)>,
+    head: Head,
+    outcome: &Arc<Mutex<Option<Outcome>>>,
+) -> Result<Tensor> {
+    let op = LossOp {
+        head,
+        outcome: outcome.clone(),
+        gradient: Mutex::new(None),
+    };
+    match learnt {
+        None => x.apply_op1(op),
+        Some((table, norm)) => x.apply_op3(table, norm, op),
+    }
+}
+
 struct LayerOp {
-    base: Arc<Base>,
+    pass: Pass,
     index: usize,
-    slots: Slots,
-    lengths: Arc<Vec<usize>>,
-    wanted: bool,
     saved: Mutex<Option<Saved>>,
 }
 
 impl LayerOp {
-    fn site<'a>(&'a self, adapter: &'a [f32]) -> Site<'a> {
+    fn site<'a>(&'a self, learnt: &'a [f32]) -> Site<'a> {
         Site {
-            base: &self.base,
-            layer: &self.base.layers[self.index],
-            adapter: Some((&self.slots, adapter)),
+            base: &self.pass.base,
+            index: self.index,
+            trained: Some((&self.pass.slots[self.index], learnt)),
+            dropout: self.pass.dropout,
         }
     }
 }
@@ -77,108 +102,181 @@ impl CustomOp2 for LayerOp {
         &self,
         x: &CpuStorage,
         x_layout: &Layout,
-        adapter: &CpuStorage,
-        adapter_layout: &Layout,
+        learnt: &CpuStorage,
+        learnt_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let (x, adapter) = (slice(x, x_layout)?, slice(adapter, adapter_layout)?);
-        let (y, saved) = self.site(adapter).forward(x, &self.lengths);
-        *open(&self.saved)? = Some(saved);
+        let (x, learnt) = (slice(x, x_layout)?, slice(learnt, learnt_layout)?);
+        let (y, saved) = self.site(learnt).forward(x, &self.pass.lengths);
+        if self.pass.learning && !self.pass.recompute {
+            *open(&self.saved)? = Some(saved);
+        }
         Ok((CpuStorage::F32(y), x_layout.shape().clone()))
     }
 
     fn bwd(
         &self,
         x: &Tensor,
-        adapter: &Tensor,
+        learnt: &Tensor,
         _: &Tensor,
         g: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let Some(saved) = open(&self.saved)?.take() else {
-            bail!("decoder layer: backward without forward, or twice");
-        };
-        let (dx, own) = with(adapter, |adapter| {
-            with(g, |g| {
-                Ok(self
-                    .site(adapter)
-                    .backward(&saved, g, &self.lengths, self.wanted))
+        let saved = open(&self.saved)?.take();
+        let lengths = &self.pass.lengths;
+        let wanted = self.index >= self.pass.first_wanted;
+        let (dx, own) = with(x, |x_values| {
+            with(learnt, |learnt| {
+                let site = self.site(learnt);
+                let saved = match saved {
+                    Some(saved) => saved,
+                    None if self.pass.recompute => site.forward(x_values, lengths).1,
+                    None => bail!("decoder layer: backward without forward, or twice"),
+                };
+                with(g, |g| {
+                    Ok(site.backward(&saved, x_values, g, lengths, wanted))
+                })
             })
         })?;
-        let dx = dx.map(|dx| tensor(dx, x)).transpose()?;
-        Ok((dx, Some(tensor(own, adapter)?)))
+        let dx = dx.filter(|_| wanted).map(|dx| tensor(dx, x)).transpose()?;
+        Ok((dx, Some(tensor(own, learnt)?)))
     }
 }
 
-/// Logits exist for a block of rows at a time; the gradient is computed along with the loss, since
-/// both need the same probabilities.
+struct EmbedOp {
+    ids: Vec<u32>,
+    hidden: usize,
+    scale: f32,
+}
+
+impl CustomOp1 for EmbedOp {
+    fn name(&self) -> &'static str {
+        "embedding"
+    }
+
+    fn cpu_fwd(&self, table: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let table = slice(table, layout)?;
+        let mut x = Vec::with_capacity(self.ids.len() * self.hidden);
+        for id in &self.ids {
+            let row = &table[*id as usize * self.hidden..(*id as usize + 1) * self.hidden];
+            x.extend(row.iter().map(|value| value * self.scale));
+        }
+        Ok((
+            CpuStorage::F32(x),
+            Shape::from((self.ids.len(), self.hidden)),
+        ))
+    }
+
+    fn bwd(&self, table: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
+        let mut own = vec![0f32; table.elem_count()];
+        with(g, |g| {
+            for (id, g) in self.ids.iter().zip(g.chunks_exact(self.hidden)) {
+                let row = &mut own[*id as usize * self.hidden..(*id as usize + 1) * self.hidden];
+                for (own, g) in row.iter_mut().zip(g) {
+                    *own += g * self.scale;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Some(tensor(own, table)?))
+    }
+}
+
+/// The gradient is computed along with the loss, since both need the same probabilities.
 struct LossOp {
-    norm: Matrix,
-    eps: f32,
-    head: Matrix,
-    targets: Vec<u32>,
-    gradient: Mutex<Option<Vec<f32>>>,
+    head: Head,
+    outcome: Arc<Mutex<Option<Outcome>>>,
+    gradient: Mutex<Option<Gradient>>,
+}
+
+struct Gradient {
+    x: Vec<f32>,
+    /// Of the table and of the norm.
+    learnt: Option<Tables>,
+}
+
+impl LossOp {
+    fn forward(&self, x: &[f32], learnt: Option<(&[f32], &[f32])>) -> Result<(CpuStorage, Shape)> {
+        let (mut outcome, learnt) = self.head.run(x, learnt);
+        let gradient = Gradient {
+            x: std::mem::take(&mut outcome.gradient),
+            learnt,
+        };
+        let loss = outcome.loss as f32;
+        *open(&self.gradient)? = Some(gradient);
+        *open(&self.outcome)? = Some(outcome);
+        Ok((CpuStorage::F32(vec![loss]), Shape::from(())))
+    }
+
+    fn gradient(&self, g: &Tensor) -> Result<Gradient> {
+        let Some(mut own) = open(&self.gradient)?.take() else {
+            bail!("loss: backward without forward, or twice");
+        };
+        let scale = g.to_scalar::<f32>()?;
+        if scale != 1.0 {
+            let learnt = own
+                .learnt
+                .iter_mut()
+                .flat_map(|(table, norm)| [table, norm]);
+            for values in std::iter::once(&mut own.x).chain(learnt) {
+                values.iter_mut().for_each(|x| *x *= scale);
+            }
+        }
+        Ok(own)
+    }
 }
 
 impl CustomOp1 for LossOp {
     fn name(&self) -> &'static str {
-        "cross-entropy"
+        "loss"
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        const ROWS: usize = 128;
-        let (vocabulary, hidden) = (self.head.rows, self.head.cols);
-        let x = slice(x, layout)?;
-        let rows = self.targets.len();
-        if x.len() != rows * hidden {
-            bail!(
-                "cross-entropy: {} scalars for {rows} targets of {hidden}",
-                x.len()
-            );
-        }
-        let mut h = vec![0f32; x.len()];
-        rms_norm(&mut h, x, &self.norm.values, self.eps);
-        let weight = 1.0 / rows as f32;
-        let mut dh = vec![0f32; x.len()];
-        let mut logits = vec![0f32; ROWS.min(rows) * vocabulary];
-        let mut sum = 0f64;
-        for first in (0..rows).step_by(ROWS) {
-            let block = ROWS.min(rows - first);
-            let own = first * hidden..(first + block) * hidden;
-            let (narrow, wide) = (Lay::rows(block, hidden), Lay::rows(block, vocabulary));
-            let head = (&self.head.values[..], self.head.lay());
-            let turned = (head.0, head.1.transposed());
-            matmul(
-                (&mut logits, wide),
-                false,
-                1.0,
-                (&h[own.clone()], narrow),
-                turned,
-            );
-            let targets = &self.targets[first..first + block];
-            for (row, target) in logits.chunks_exact_mut(vocabulary).zip(targets) {
-                sum += cross_entropy_row(row, *target as usize, weight);
-            }
-            matmul((&mut dh[own], narrow), false, 1.0, (&logits, wide), head);
-        }
-        let mut dx = vec![0f32; x.len()];
-        rms_norm_backward(&mut dx, &dh, x, &self.norm.values, self.eps);
-        *open(&self.gradient)? = Some(dx);
-        let loss = (sum / rows as f64) as f32;
-        Ok((CpuStorage::F32(vec![loss]), Shape::from(())))
+        self.forward(slice(x, layout)?, None)
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, g: &Tensor) -> Result<Option<Tensor>> {
-        let Some(mut dx) = open(&self.gradient)?.take() else {
-            bail!("cross-entropy: backward without forward, or twice");
-        };
-        let scale = g.to_scalar::<f32>()?;
-        if scale != 1.0 {
-            dx.iter_mut().for_each(|x| *x *= scale);
-        }
-        Ok(Some(tensor(dx, x)?))
+        Ok(Some(tensor(self.gradient(g)?.x, x)?))
     }
 }
 
-fn open<T>(lock: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
+impl CustomOp3 for LossOp {
+    fn name(&self) -> &'static str {
+        "loss"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        table: &CpuStorage,
+        table_layout: &Layout,
+        norm: &CpuStorage,
+        norm_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let learnt = (slice(table, table_layout)?, slice(norm, norm_layout)?);
+        self.forward(slice(x, x_layout)?, Some(learnt))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        table: &Tensor,
+        norm: &Tensor,
+        _: &Tensor,
+        g: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let own = self.gradient(g)?;
+        let Some((own_table, own_norm)) = own.learnt else {
+            bail!("loss: the output table has no gradient");
+        };
+        Ok((
+            Some(tensor(own.x, x)?),
+            Some(tensor(own_table, table)?),
+            Some(tensor(own_norm, norm)?),
+        ))
+    }
+}
+
+pub(crate) fn open<T>(lock: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
     lock.lock()
         .map_err(|_| Error::Msg("a thread panicked in this operation".into()))
 }
@@ -196,7 +294,7 @@ fn with<R>(tensor: &Tensor, run: impl FnOnce(&[f32]) -> Result<R>) -> Result<R> 
     let (storage, layout) = tensor.storage_and_layout();
     match &*storage {
         Storage::Cpu(storage) => run(slice(storage, layout)?),
-        _ => bail!("training runs on the CPU"),
+        _ => bail!("this operation runs on the CPU"),
     }
 }
 

@@ -1,5 +1,6 @@
-//! Local training: some steps of AdamW on a client's examples, from the global parameters.
+//! Local training: some optimizer steps on a client's examples or pairs, from the global parameters.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -7,7 +8,10 @@ use folkmoot_params::{Envelope, Objective, Params, Seed};
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use crate::{AdamW, Adapter, Base, clip, loss, loss_and_gradient, objective};
+use crate::{
+    Adapter, Base, Batch, Decay, Learner, Optimizer, OptimizerKind, Pair, Preference, Schedule,
+    Step, clip, objective,
+};
 
 /// A tokenised row: ids, and which of them are learnt.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,24 +21,116 @@ pub struct Example {
     pub trained: Vec<bool>,
 }
 
+/// What a client has.
+#[derive(Clone)]
+pub enum Data<'a> {
+    Examples(Vec<&'a Example>),
+    Pairs(Vec<&'a Pair>, Preference),
+}
+
+impl<'a> Data<'a> {
+    /// Rows or pairs.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Examples(examples) => examples.len(),
+            Self::Pairs(pairs, _) => pairs.len(),
+        }
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Some of it, in this order.
+    fn select(&self, indices: impl Iterator<Item = usize>) -> Self {
+        match self {
+            Self::Examples(all) => Self::Examples(indices.map(|index| all[index]).collect()),
+            Self::Pairs(all, preference) => {
+                Self::Pairs(indices.map(|index| all[index]).collect(), *preference)
+            }
+        }
+    }
+
+    fn batch<'b>(&'b self, range: Range<usize>) -> Batch<'b>
+    where
+        'a: 'b,
+    {
+        match self {
+            Self::Examples(all) => Batch::Examples(&all[range]),
+            Self::Pairs(all, preference) => Batch::Pairs(&all[range], *preference),
+        }
+    }
+
+    /// In parts of at most `size`.
+    fn parts(&self, size: usize) -> impl Iterator<Item = Batch<'_>> {
+        let count = self.len();
+        (0..count)
+            .step_by(size.max(1))
+            .map(move |first| self.batch(first..(first + size).min(count)))
+    }
+}
+
+/// What the loss of a batch is that goes through the model in parts.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accumulation {
+    /// The mean over all its tokens: the parts make no difference.
+    #[default]
+    Tokens,
+    /// The mean of the parts' means, as OpenFedLLM's trainer has it: parts with fewer trained tokens
+    /// count for more.
+    Parts,
+}
+
 /// How a client trains in a round. Optimizer state starts anew each time.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Training {
     pub steps: usize,
+    /// Rows, or pairs, of a step.
     pub batch: usize,
+    /// Rows, or pairs, that go through the model at once; 0: all of a step.
+    pub micro_batch: usize,
+    pub accumulation: Accumulation,
     pub lr: f64,
+    /// The rate over the steps, of `lr` and down to 0.
+    pub decay: Decay,
+    pub warm_up: usize,
+    pub optimizer: OptimizerKind,
     pub weight_decay: f64,
     /// Largest L2 norm of the gradient.
     pub max_grad_norm: f64,
+    /// Whether layers run again in the backward pass instead of keeping what they computed.
+    pub recompute: bool,
+}
+
+impl Default for Training {
+    /// One step of AdamW on one row at a rate of 0.
+    fn default() -> Self {
+        Self {
+            steps: 1,
+            batch: 1,
+            micro_batch: 0,
+            accumulation: Accumulation::Tokens,
+            lr: 0.0,
+            decay: Decay::Constant,
+            warm_up: 0,
+            optimizer: OptimizerKind::default(),
+            weight_decay: 0.0,
+            max_grad_norm: 1.0,
+            recompute: false,
+        }
+    }
 }
 
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct Trained {
     pub params: Params,
-    /// Learning rate that was used, the objective's factor included.
+    /// Mean learning rate of the steps, the objective's factor included.
     pub lr: f64,
-    /// Mean loss of the data over the steps' trained tokens, in nats, without the objective's terms.
+    /// Mean loss of the data over the steps' trained tokens, in nats, or over their pairs, without the
+    /// objective's terms.
     pub loss: f64,
     pub steps: usize,
     /// Tokens that went through the model.
@@ -45,25 +141,50 @@ pub struct Trained {
     pub initial_loss: Option<f64>,
     /// The personal parameters, if the objective asked for some.
     pub personal: Option<Params>,
+    /// Of pairs, over all steps.
+    pub rewards: Option<Rewards>,
 }
 
-/// Trains from `start`. Batches are drawn without replacement from `examples`, shuffled anew
-/// whenever they are used up; the order comes from `seed` alone.
+/// Means over pairs of β(ln π - ln π₀), the implicit reward of DPO.
+#[derive(Clone, Copy, PartialEq, Default, Debug, Serialize, Deserialize)]
+pub struct Rewards {
+    pub chosen: f64,
+    pub rejected: f64,
+    /// Share of pairs whose preferred answer has the higher reward.
+    pub accuracy: f64,
+    pairs: usize,
+}
+
+impl Rewards {
+    fn add(&mut self, pairs: &[&Pair], beta: f64, sums: &[f64]) {
+        for (pair, sums) in pairs.iter().zip(sums.chunks_exact(2)) {
+            let reference = pair.reference.get().copied().unwrap_or_default();
+            let [chosen, rejected] = [0, 1].map(|row| beta * (sums[row] - reference[row]));
+            let right = f64::from(u8::from(chosen > rejected));
+            self.pairs += 1;
+            let share = 1.0 / self.pairs as f64;
+            self.chosen += (chosen - self.chosen) * share;
+            self.rejected += (rejected - self.rejected) * share;
+            self.accuracy += (right - self.accuracy) * share;
+        }
+    }
+}
+
+/// Trains from `start`. Batches are drawn without replacement from `data`, shuffled anew whenever they
+/// are used up; the order comes from `seed` alone.
 pub fn train(
     base: &Arc<Base>,
     adapter: &Adapter,
     start: &Params,
-    examples: &[&Example],
+    data: &Data,
     training: &Training,
     objective: &Objective,
     seed: Seed,
 ) -> Result<Trained> {
-    ensure!(!examples.is_empty(), "no example to train on");
-    adapter.check(base.architecture(), start)?;
+    ensure!(!data.is_empty(), "no example to train on");
     let local = Local {
-        base,
-        adapter,
-        examples,
+        learner: Learner::new(base, adapter, start, training.recompute)?,
+        data,
         training,
     };
     let initial_loss = objective.initial_loss;
@@ -82,24 +203,48 @@ pub fn train(
     Ok(trained)
 }
 
+/// The rewards of `data` at `params`, a part of `batch` pairs at a time.
+pub fn rewards(
+    base: &Arc<Base>,
+    adapter: &Adapter,
+    params: &Params,
+    pairs: &[&Pair],
+    preference: Preference,
+    batch: usize,
+) -> Result<Rewards> {
+    let learner = Learner::new(base, adapter, params, false)?;
+    let mut rewards = Rewards::default();
+    for pairs in pairs.chunks(batch.max(1)) {
+        let loss = learner.loss(params, Batch::Pairs(pairs, preference))?;
+        rewards.add(pairs, preference.beta, &loss.sums);
+    }
+    Ok(rewards)
+}
+
 /// What every descent of a client works with.
 struct Local<'a> {
-    base: &'a Arc<Base>,
-    adapter: &'a Adapter,
-    examples: &'a [&'a Example],
+    learner: Learner,
+    data: &'a Data<'a>,
     training: &'a Training,
 }
 
 impl Local<'_> {
-    /// Mean loss over the first `rows` examples (0: all), per trained token.
+    fn micro_batch(&self) -> usize {
+        match self.training.micro_batch {
+            0 => self.training.batch,
+            rows => rows,
+        }
+    }
+
+    /// Mean loss over the first `rows` examples (0: all), per trained token or pair.
     fn mean_loss(&self, params: &Params, rows: usize) -> Result<f64> {
         let rows = match rows {
-            0 => self.examples,
-            some => &self.examples[..some.min(self.examples.len())],
+            0 => self.data.len(),
+            some => some.min(self.data.len()),
         };
         let (mut sum, mut trained) = (0.0, 0);
-        for batch in rows.chunks(self.training.batch) {
-            let own = loss(self.base, self.adapter, params, batch)?;
+        for batch in self.data.select(0..rows).parts(self.micro_batch()) {
+            let own = self.learner.loss(params, batch)?;
             sum += own.mean * own.trained as f64;
             trained += own.trained;
         }
@@ -109,34 +254,38 @@ impl Local<'_> {
     fn descend(&self, start: &Params, objective: &Objective, seed: Seed) -> Result<Trained> {
         objective::check(objective, start)?;
         let training = self.training;
-        let lr = training.lr * objective.lr_factor;
-        let mut optimizer = AdamW::new(start.count(), training.weight_decay);
+        let peak = training.lr * objective.lr_factor;
+        let schedule = Schedule {
+            decay: training.decay,
+            warm_up: training.warm_up,
+            total: training.steps,
+        };
+        let mut optimizer =
+            Optimizer::new(training.optimizer, start.count(), training.weight_decay);
         let mut params = start.clone();
         let mut anchor = objective.envelope.map(|envelope| Anchor {
             envelope,
             values: start.values().to_vec(),
         });
-        let mut order = Order::new(self.examples.len(), seed);
-        let (mut sum, mut trained, mut tokens, mut grad_norm) = (0.0, 0, 0, 0.0);
+        let mut order = Order::new(self.data.len(), seed);
+        let mut sums = Sums::default();
+        let (mut rates, mut grad_norm) = (0.0, 0.0);
         let mut frozen = objective::frozen(objective, start, 0.0);
-        let mut batch: Vec<&Example> = Vec::new();
+        let mut batch = self.data.select(std::iter::empty());
         for step in 0..training.steps {
             let at = || format!("step {}", step + 1);
             // On an envelope several steps look at one batch.
             if anchor.as_ref().is_none_or(|anchor| anchor.begins(step)) {
-                let drawn = order.take(training.batch);
-                batch = drawn.map(|index| self.examples[index]).collect();
+                batch = self.data.select(order.take(training.batch));
             }
             if !objective.freeze_during.is_empty() {
                 let share = step as f64 / training.steps as f64;
                 frozen = objective::frozen(objective, start, share);
             }
-            let (loss, mut gradient) =
-                loss_and_gradient(self.base, self.adapter, &params, &batch).with_context(at)?;
-            ensure!(loss.mean.is_finite(), "{}: the loss is {}", at(), loss.mean);
-            sum += loss.mean * loss.trained as f64;
-            trained += loss.trained;
-            tokens += loss.tokens;
+            let masks = seed.derive("dropout", step as u64);
+            let mut gradient = self
+                .gradient(&params, &batch, masks, &mut sums)
+                .with_context(at)?;
             let mut w = params.values().to_vec();
             objective::add_gradient(objective, &w, &mut gradient);
             if let Some(anchor) = &anchor {
@@ -149,6 +298,8 @@ impl Local<'_> {
                 "{}: the gradient's norm is {grad_norm}",
                 at()
             );
+            let lr = schedule.at(peak, 0.0, step);
+            rates += lr;
             optimizer.step(&mut w, &gradient, &frozen, lr);
             objective::correct(objective, &mut w, lr, &frozen);
             if let Some(anchor) = &mut anchor
@@ -164,15 +315,69 @@ impl Local<'_> {
         };
         Ok(Trained {
             params,
-            lr,
-            loss: sum / trained.max(1) as f64,
+            // Exactly the peak where every step has it.
+            lr: match (training.decay, training.warm_up) {
+                (Decay::Constant, 0) => peak,
+                _ => rates / training.steps.max(1) as f64,
+            },
+            loss: sums.loss / sums.trained.max(1) as f64,
             steps: training.steps,
-            tokens,
+            tokens: sums.tokens,
             grad_norm,
             initial_loss: None,
             personal,
+            rewards: sums.rewards,
         })
     }
+
+    /// The gradient of a step's batch.
+    fn gradient(
+        &self,
+        params: &Params,
+        batch: &Data,
+        masks: Seed,
+        sums: &mut Sums,
+    ) -> Result<Vec<f32>> {
+        let parts: Vec<Batch> = batch.parts(self.micro_batch()).collect();
+        let whole: usize = parts.iter().map(|part| part.count()).sum();
+        ensure!(whole > 0, "a batch without a trained token has no loss");
+        let mut gradient: Vec<f32> = Vec::new();
+        for (index, part) in parts.iter().enumerate() {
+            if part.count() == 0 {
+                continue;
+            }
+            let step = Step {
+                of: match self.training.accumulation {
+                    Accumulation::Tokens => whole,
+                    Accumulation::Parts => part.count() * parts.len(),
+                },
+                seed: masks.derive("part", index as u64),
+            };
+            let (loss, own) = self.learner.loss_and_gradient(params, *part, step)?;
+            ensure!(loss.mean.is_finite(), "the loss is {}", loss.mean);
+            sums.loss += loss.mean * step.of as f64;
+            sums.trained += loss.trained;
+            sums.tokens += loss.tokens;
+            if let Batch::Pairs(pairs, preference) = part {
+                let rewards = sums.rewards.get_or_insert_default();
+                rewards.add(pairs, preference.beta, &loss.sums);
+            }
+            match gradient.is_empty() {
+                true => gradient = own,
+                false => gradient.iter_mut().zip(&own).for_each(|(g, own)| *g += own),
+            }
+        }
+        Ok(gradient)
+    }
+}
+
+/// Over the steps of a descent.
+#[derive(Default)]
+struct Sums {
+    loss: f64,
+    trained: usize,
+    tokens: usize,
+    rewards: Option<Rewards>,
 }
 
 /// The anchor of a Moreau envelope.

@@ -22,12 +22,16 @@ fn report(setup: &Setup) -> String {
         .iter()
         .map(|metric| plugin(metric.plugin()))
         .collect();
-    let projections: Vec<&str> = experiment
-        .adapter
-        .projections
-        .iter()
-        .map(|p| p.name())
-        .collect();
+    let adapter = &experiment.adapter;
+    let adapter = match adapter.is_full() {
+        true => "all weights".to_owned(),
+        false => format!(
+            "LoRA rank {}, alpha {}, on {}",
+            adapter.rank,
+            adapter.alpha,
+            adapter.projections.join(", ")
+        ),
+    };
     let lines = [
         (
             "experiment",
@@ -45,20 +49,14 @@ fn report(setup: &Setup) -> String {
         ),
         (
             "adapter",
-            format!(
-                "LoRA rank {}, alpha {}, on {}: {} trainable",
-                experiment.adapter.rank,
-                experiment.adapter.alpha,
-                projections.join(", "),
-                count(estimate.trainable)
-            ),
+            format!("{adapter}: {} trainable", count(estimate.trainable)),
         ),
         (
             "data",
             format!(
                 "{}: {} rows to train on ({} cut at {} tokens), {} held out",
                 experiment.data.source,
-                count(setup.examples.len()),
+                count(setup.rows.len()),
                 setup.truncated,
                 experiment.data.max_length,
                 count(setup.held_out.rows.len())

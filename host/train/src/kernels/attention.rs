@@ -3,9 +3,11 @@
 //!
 //! q: (tokens, query heads · dim), k and v: (tokens, key heads · dim). No row sees another.
 
+use anyhow::{Result, ensure};
 use rayon::prelude::*;
 
-use super::{Lay, dot, matmul_alone, softmax};
+use super::{Lay, cap_row, dot, matmul_alone, softmax};
+use crate::architecture::{Rope, Scaling};
 
 /// Query rows whose scores are held at once.
 const BLOCK: usize = 64;
@@ -25,7 +27,7 @@ impl Heads {
     }
 }
 
-/// cos and sin of position · θ^(-2j/dim), j < dim/2 (Su et al. 2021, in the half-split form of Llama's
+/// cos and sin of position · frequency j, j < dim/2 (Su et al. 2021, in the half-split form of Llama's
 /// Hugging Face checkpoints).
 #[derive(Debug)]
 pub(crate) struct Rotary {
@@ -35,19 +37,52 @@ pub(crate) struct Rotary {
 }
 
 impl Rotary {
-    pub(crate) fn new(positions: usize, dim: usize, theta: f32) -> Self {
+    pub(crate) fn new(positions: usize, dim: usize, rope: &Rope) -> Result<Self> {
         let half = dim / 2;
+        // In f32 like the reference implementation, whose rounding is part of the model.
+        let plain = (0..half).map(|j| 1.0 / rope.theta.powf((2 * j) as f32 / dim as f32));
+        let frequencies: Vec<f32> = match &rope.scaling {
+            Scaling::None => plain.collect(),
+            Scaling::Linear(factor) => plain.map(|f| f / factor).collect(),
+            Scaling::Llama3 {
+                factor,
+                low,
+                high,
+                original,
+            } => plain
+                .map(|f| {
+                    let wavelength = 2.0 * std::f32::consts::PI / f;
+                    if wavelength > original / low {
+                        f / factor
+                    } else if wavelength < original / high {
+                        f
+                    } else {
+                        let smooth = (original / wavelength - low) / (high - low);
+                        (1.0 - smooth) * f / factor + smooth * f
+                    }
+                })
+                .collect(),
+            Scaling::Factors(factors) => {
+                ensure!(
+                    factors.len() == half,
+                    "{} factors of rotary positions for {half} frequencies",
+                    factors.len()
+                );
+                plain.zip(factors).map(|(f, factor)| f / factor).collect()
+            }
+        };
+        let finite = frequencies.iter().all(|f| f.is_finite());
+        ensure!(finite, "rotary frequencies are not finite: {rope:?}");
         let angles = (0..positions).flat_map(|position| {
-            // In f32 like the reference implementation, whose rounding is part of the model.
-            let frequency = move |j| 1.0 / theta.powf((2 * j) as f32 / dim as f32);
-            (0..half).map(move |j| position as f32 * frequency(j))
+            let frequencies = &frequencies;
+            (0..half).map(move |j| position as f32 * frequencies[j])
         });
         let angles: Vec<f32> = angles.collect();
-        Self {
+        Ok(Self {
             cos: angles.iter().map(|a| a.cos()).collect(),
             sin: angles.iter().map(|a| a.sin()).collect(),
             half,
-        }
+        })
     }
 
     /// Turns one head's vector by its position, in place; back again where `inverse`.
@@ -65,62 +100,129 @@ impl Rotary {
     }
 }
 
-/// softmax(rotate(q)·rotate(k)ᵀ/√dim, causal)·v: (tokens, query heads · dim).
-pub(crate) fn attention(
-    heads: Heads,
-    rotary: &Rotary,
-    lengths: &[usize],
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
-) -> Vec<f32> {
-    let width = heads.query * heads.dim;
-    let mut out = vec![0f32; q.len()];
-    let done: Vec<_> = tasks(lengths, heads.key)
-        .into_par_iter()
-        .map(|task| (task, task.forward(heads, rotary, q, k, v)))
-        .collect();
-    for (task, own) in done {
-        // own: (group, length, dim)
-        for (member, values) in own.chunks_exact(task.length * heads.dim).enumerate() {
-            let head = task.key_head * heads.group() + member;
-            task.scatter(values, &mut out, width, head, heads.dim);
-        }
-    }
-    out
+/// How a layer attends.
+#[derive(Clone, Copy)]
+pub(crate) struct Attention<'a> {
+    pub(crate) heads: Heads,
+    pub(crate) rotary: &'a Rotary,
+    /// Scores are multiplied by it.
+    pub(crate) scale: f32,
+    /// c: scores become c·tanh(score/c) (Gemma 2).
+    pub(crate) cap: Option<f32>,
+    /// Positions that a query sees, itself included; none: all before it.
+    pub(crate) window: Option<usize>,
 }
 
-/// Gradients of [`attention`] with respect to q, k and v, given its output `o` and the gradient `g` of that.
-#[allow(clippy::too_many_arguments, reason = "what the formula needs")]
-pub(crate) fn attention_backward(
-    heads: Heads,
-    rotary: &Rotary,
-    lengths: &[usize],
-    q: &[f32],
-    k: &[f32],
-    v: &[f32],
-    o: &[f32],
-    g: &[f32],
-) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let (width, key_width) = (heads.query * heads.dim, heads.key * heads.dim);
-    let (mut dq, mut dk, mut dv) = (
-        vec![0f32; q.len()],
-        vec![0f32; k.len()],
-        vec![0f32; v.len()],
-    );
-    let done: Vec<_> = tasks(lengths, heads.key)
-        .into_par_iter()
-        .map(|task| (task, task.backward(heads, rotary, q, k, v, o, g)))
-        .collect();
-    for (task, (own_q, own_k, own_v)) in done {
-        for (member, values) in own_q.chunks_exact(task.length * heads.dim).enumerate() {
-            let head = task.key_head * heads.group() + member;
-            task.scatter(values, &mut dq, width, head, heads.dim);
+impl Attention<'_> {
+    /// softmax(rotate(q)·rotate(k)ᵀ·scale, causal)·v: (tokens, query heads · dim).
+    pub(crate) fn forward(&self, lengths: &[usize], q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
+        let heads = self.heads;
+        let width = heads.query * heads.dim;
+        let mut out = vec![0f32; q.len()];
+        let done: Vec<_> = tasks(lengths, heads.key)
+            .into_par_iter()
+            .map(|task| (task, task.forward(self, q, k, v)))
+            .collect();
+        for (task, own) in done {
+            // own: (group, length, dim)
+            for (member, values) in own.chunks_exact(task.length * heads.dim).enumerate() {
+                let head = task.key_head * heads.group() + member;
+                task.scatter(values, &mut out, width, head, heads.dim);
+            }
         }
-        task.scatter(&own_k, &mut dk, key_width, task.key_head, heads.dim);
-        task.scatter(&own_v, &mut dv, key_width, task.key_head, heads.dim);
+        out
     }
-    (dq, dk, dv)
+
+    /// Gradients with respect to q, k and v, given the output `o` of [`Self::forward`] and the gradient
+    /// `g` of that.
+    pub(crate) fn backward(
+        &self,
+        lengths: &[usize],
+        (q, k, v): (&[f32], &[f32], &[f32]),
+        o: &[f32],
+        g: &[f32],
+    ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+        let heads = self.heads;
+        let (width, key_width) = (heads.query * heads.dim, heads.key * heads.dim);
+        let (mut dq, mut dk, mut dv) = (
+            vec![0f32; q.len()],
+            vec![0f32; k.len()],
+            vec![0f32; v.len()],
+        );
+        let done: Vec<_> = tasks(lengths, heads.key)
+            .into_par_iter()
+            .map(|task| (task, task.backward(self, (q, k, v), o, g)))
+            .collect();
+        for (task, (own_q, own_k, own_v)) in done {
+            for (member, values) in own_q.chunks_exact(task.length * heads.dim).enumerate() {
+                let head = task.key_head * heads.group() + member;
+                task.scatter(values, &mut dq, width, head, heads.dim);
+            }
+            task.scatter(&own_k, &mut dk, key_width, task.key_head, heads.dim);
+            task.scatter(&own_v, &mut dv, key_width, task.key_head, heads.dim);
+        }
+        (dq, dk, dv)
+    }
+
+    /// The first position that the query at `position` sees.
+    pub(crate) fn first_seen(&self, position: usize) -> usize {
+        self.window
+            .map_or(0, |window| (position + 1).saturating_sub(window))
+    }
+
+    /// Brings scores under the cap, if there is one.
+    pub(crate) fn cap(&self, scores: &mut [f32]) {
+        if let Some(cap) = self.cap {
+            cap_row(scores, cap);
+        }
+    }
+
+    /// Of a block of queries: p (rows, seen), for each over the keys that it sees, the rest 0. `k` starts
+    /// at the first key that any of them sees. With a cap, `slopes` gets its derivative for each score.
+    fn probabilities(&self, p: &mut [f32], slopes: &mut [f32], q: &[f32], k: &[f32], block: Block) {
+        let dim = self.heads.dim;
+        let (q, k) = (
+            (q, Lay::rows(block.rows, dim)),
+            (k, Lay::rows(block.seen, dim).transposed()),
+        );
+        matmul_alone((p, block.square()), false, 1.0, q, k);
+        if let Some(cap) = self.cap {
+            let count = block.rows * block.seen;
+            self.cap(&mut p[..count]);
+            let inverse = 1.0 / cap;
+            for (slope, score) in slopes.iter_mut().zip(&p[..count]) {
+                let t = score * inverse;
+                *slope = 1.0 - t * t;
+            }
+        }
+        for row in 0..block.rows {
+            let position = block.first + row;
+            let own = &mut p[row * block.seen..(row + 1) * block.seen];
+            let from = self.first_seen(position) - block.low;
+            let to = position + 1 - block.low;
+            softmax(&mut own[from..to]);
+            own[..from].fill(0.0);
+            own[to..].fill(0.0);
+        }
+    }
+}
+
+/// A block of queries, and the keys that any of them sees.
+#[derive(Clone, Copy)]
+struct Block {
+    /// The first query's position.
+    first: usize,
+    rows: usize,
+    /// The first key's position.
+    low: usize,
+    seen: usize,
+}
+
+impl Block {
+    /// (rows, seen)
+    fn square(self) -> Lay {
+        Lay::rows(self.rows, self.seen)
+    }
 }
 
 /// One row's tokens and one key head: what a thread works on.
@@ -146,9 +248,27 @@ fn tasks(lengths: &[usize], key_heads: usize) -> Vec<Task> {
 }
 
 impl Task {
-    /// One head of this row, (length, dim), rotated and scaled.
+    fn blocks(self, attention: &Attention) -> impl Iterator<Item = Block> {
+        (0..self.length).step_by(BLOCK).map(move |first| {
+            let rows = BLOCK.min(self.length - first);
+            let low = attention.first_seen(first);
+            Block {
+                first,
+                rows,
+                low,
+                seen: first + rows - low,
+            }
+        })
+    }
+
+    /// The most scores that a block has.
+    fn scores(self) -> usize {
+        BLOCK.min(self.length) * self.length
+    }
+
+    /// One head's vectors of this row, (length, dim), rotated and scaled.
     fn gather(
-        &self,
+        self,
         x: &[f32],
         width: usize,
         head: usize,
@@ -168,83 +288,90 @@ impl Task {
         own
     }
 
-    fn scatter(&self, own: &[f32], x: &mut [f32], width: usize, head: usize, dim: usize) {
+    fn scatter(self, own: &[f32], x: &mut [f32], width: usize, head: usize, dim: usize) {
         for (position, values) in own.chunks_exact(dim).enumerate() {
             let at = (self.first + position) * width + head * dim;
             x[at..at + dim].copy_from_slice(values);
         }
     }
 
-    fn forward(&self, heads: Heads, rotary: &Rotary, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
+    fn forward(self, attention: &Attention, q: &[f32], k: &[f32], v: &[f32]) -> Vec<f32> {
+        let Attention {
+            heads,
+            rotary,
+            scale,
+            ..
+        } = *attention;
         let (n, dim) = (self.length, heads.dim);
         let (width, key_width) = (heads.query * dim, heads.key * dim);
         let k = self.gather(k, key_width, self.key_head, dim, Some((rotary, 1.0)));
         let v = self.gather(v, key_width, self.key_head, dim, None);
         let mut out = vec![0f32; heads.group() * n * dim];
-        let mut scores = vec![0f32; BLOCK.min(n) * n];
+        let mut scores = vec![0f32; self.scores()];
+        let mut slopes = vec![0f32; attention.cap.map_or(0, |_| scores.len())];
         for (member, out) in out.chunks_exact_mut(n * dim).enumerate() {
             let head = self.key_head * heads.group() + member;
-            let q = self.gather(q, width, head, dim, Some((rotary, scale(dim))));
-            for first in (0..n).step_by(BLOCK) {
-                let (rows, seen) = block(first, n);
-                probabilities(&mut scores, &q[first * dim..], &k, first, rows, seen, dim);
-                let out = &mut out[first * dim..];
+            let q = self.gather(q, width, head, dim, Some((rotary, scale)));
+            for block in self.blocks(attention) {
+                let (q, k) = (&q[block.first * dim..], &k[block.low * dim..]);
+                attention.probabilities(&mut scores, &mut slopes, q, k, block);
+                let out = &mut out[block.first * dim..];
                 let (p, v) = (
-                    (&scores[..], Lay::rows(rows, seen)),
-                    (&v[..], Lay::rows(seen, dim)),
+                    (&scores[..], block.square()),
+                    (&v[block.low * dim..], Lay::rows(block.seen, dim)),
                 );
-                matmul_alone((out, Lay::rows(rows, dim)), false, 1.0, p, v);
+                matmul_alone((out, Lay::rows(block.rows, dim)), false, 1.0, p, v);
             }
         }
         out
     }
 
-    #[allow(clippy::too_many_arguments, reason = "what the formula needs")]
     fn backward(
-        &self,
-        heads: Heads,
-        rotary: &Rotary,
-        q: &[f32],
-        k: &[f32],
-        v: &[f32],
+        self,
+        attention: &Attention,
+        (q, k, v): (&[f32], &[f32], &[f32]),
         o: &[f32],
         g: &[f32],
     ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+        let Attention {
+            heads,
+            rotary,
+            scale,
+            ..
+        } = *attention;
         let (n, dim) = (self.length, heads.dim);
         let (width, key_width) = (heads.query * dim, heads.key * dim);
         let k = self.gather(k, key_width, self.key_head, dim, Some((rotary, 1.0)));
         let v = self.gather(v, key_width, self.key_head, dim, None);
         let mut dq = vec![0f32; heads.group() * n * dim];
         let (mut dk, mut dv) = (vec![0f32; n * dim], vec![0f32; n * dim]);
-        let (mut p, mut dp) = (vec![0f32; BLOCK.min(n) * n], vec![0f32; BLOCK.min(n) * n]);
+        let (mut p, mut dp) = (vec![0f32; self.scores()], vec![0f32; self.scores()]);
+        let mut slopes = vec![0f32; attention.cap.map_or(0, |_| p.len())];
         for (member, dq) in dq.chunks_exact_mut(n * dim).enumerate() {
             let head = self.key_head * heads.group() + member;
-            let q = self.gather(q, width, head, dim, Some((rotary, scale(dim))));
+            let q = self.gather(q, width, head, dim, Some((rotary, scale)));
             let o = self.gather(o, width, head, dim, None);
             let g = self.gather(g, width, head, dim, None);
-            for first in (0..n).step_by(BLOCK) {
-                let (rows, seen) = block(first, n);
-                let (from, to) = (first * dim, (first + rows) * dim);
+            for block in self.blocks(attention) {
+                let (rows, seen) = (block.rows, block.seen);
+                let (from, to) = (block.first * dim, (block.first + rows) * dim);
+                let keys_from = block.low * dim..(block.low + seen) * dim;
                 let (q, o, g) = (&q[from..to], &o[from..to], &g[from..to]);
-                probabilities(&mut p, q, &k, first, rows, seen, dim);
-                let square = Lay::rows(rows, seen);
+                attention.probabilities(&mut p, &mut slopes, q, &k[keys_from.clone()], block);
+                let square = block.square();
                 let (tall, keys) = (Lay::rows(rows, dim), Lay::rows(seen, dim));
                 // dv += pᵀ·g; dp = g·vᵀ
+                let turned = (&p[..], square.transposed());
                 matmul_alone(
-                    (&mut dv, keys),
+                    (&mut dv[keys_from.clone()], keys),
                     true,
                     1.0,
-                    (&p, square.transposed()),
+                    turned,
                     (g, tall),
                 );
-                matmul_alone(
-                    (&mut dp, square),
-                    false,
-                    1.0,
-                    (g, tall),
-                    (&v, keys.transposed()),
-                );
-                // ds = p∘(dp - ⟨o, g⟩)
+                let v = (&v[keys_from.clone()], keys.transposed());
+                matmul_alone((&mut dp, square), false, 1.0, (g, tall), v);
+                // ds = p∘(dp - ⟨o, g⟩), through the cap
                 for row in 0..rows {
                     let mean = dot(
                         &o[row * dim..(row + 1) * dim],
@@ -255,24 +382,18 @@ impl Task {
                         *dp = p * (*dp - mean);
                     }
                 }
+                for (ds, slope) in dp.iter_mut().zip(&slopes[..]).take(rows * seen) {
+                    *ds *= slope;
+                }
                 // dq = ds·k; dk += dsᵀ·q (q carries the scale)
-                matmul_alone(
-                    (&mut dq[from..to], tall),
-                    false,
-                    1.0,
-                    (&dp, square),
-                    (&k, keys),
-                );
-                matmul_alone(
-                    (&mut dk, keys),
-                    true,
-                    1.0,
-                    (&dp, square.transposed()),
-                    (q, tall),
-                );
+                let ds = (&dp[..], square);
+                let k = (&k[keys_from.clone()], keys);
+                matmul_alone((&mut dq[from..to], tall), false, 1.0, ds, k);
+                let turned = (&dp[..], square.transposed());
+                matmul_alone((&mut dk[keys_from], keys), true, 1.0, turned, (q, tall));
             }
             for (position, dq) in dq.chunks_exact_mut(dim).enumerate() {
-                dq.iter_mut().for_each(|x| *x *= scale(dim));
+                dq.iter_mut().for_each(|x| *x *= scale);
                 rotary.turn(dq, position, true);
             }
         }
@@ -280,37 +401,5 @@ impl Task {
             rotary.turn(dk, position, true);
         }
         (dq, dk, dv)
-    }
-}
-
-/// Rows of the block that starts at `first`, and the keys that its last row sees.
-fn block(first: usize, n: usize) -> (usize, usize) {
-    let rows = BLOCK.min(n - first);
-    (rows, first + rows)
-}
-
-pub(crate) fn scale(dim: usize) -> f32 {
-    1.0 / (dim as f32).sqrt()
-}
-
-/// p: (rows, seen), row i over keys 0..=first + i, the rest 0.
-fn probabilities(
-    p: &mut [f32],
-    q: &[f32],
-    k: &[f32],
-    first: usize,
-    rows: usize,
-    seen: usize,
-    dim: usize,
-) {
-    let (q, k) = (
-        (q, Lay::rows(rows, dim)),
-        (k, Lay::rows(seen, dim).transposed()),
-    );
-    matmul_alone((p, Lay::rows(rows, seen)), false, 1.0, q, k);
-    for row in 0..rows {
-        let (own, future) = p[row * seen..(row + 1) * seen].split_at_mut(first + row + 1);
-        softmax(own);
-        future.fill(0.0);
     }
 }
