@@ -21,6 +21,10 @@ mod training;
 #[path = "features/architectures.rs"]
 mod architectures;
 
+/// `generate` and `model merge`, settings of training, preferences, PEFT's adapters.
+#[path = "features/models.rs"]
+mod models;
+
 /// Token ids beside Hugging Face's tokenizers and llama.cpp.
 #[path = "features/tokenizer.rs"]
 mod tokenizer;

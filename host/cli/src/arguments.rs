@@ -22,6 +22,11 @@ pub(crate) enum Command {
     Check(ExperimentArguments),
     /// Run one round of an algorithm's server half on files made by any stack
     Aggregate(AggregateArguments),
+    /// Continue prompts with a model and, if there is one, an adapter
+    Generate(GenerateArguments),
+    /// What can be done with a model file
+    #[command(subcommand)]
+    Model(ModelCommand),
     /// List, show and build plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
@@ -44,6 +49,91 @@ pub(crate) enum PluginCommand {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Merge an adapter into its base: a folder in Hugging Face's layout
+    Merge(MergeArguments),
+}
+
+#[derive(Args)]
+pub(crate) struct MergeArguments {
+    /// A name of the catalogue, hub:OWNER/NAME, a .gguf file or a folder
+    #[arg(long)]
+    pub(crate) model: String,
+    /// A folder that folkmoot or PEFT wrote; without it the base is converted
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// Where the model goes: a folder that is not there yet, or empty
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// What its weights are stored as
+    #[arg(long, value_enum, default_value_t = StoredAs::F32)]
+    pub(crate) dtype: StoredAs,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum StoredAs {
+    F32,
+    Bf16,
+    F16,
+}
+
+#[derive(Args)]
+pub(crate) struct GenerateArguments {
+    /// A name of the catalogue, hub:OWNER/NAME, a .gguf file or a folder
+    #[arg(long)]
+    pub(crate) model: String,
+    /// A folder that folkmoot or PEFT wrote
+    #[arg(long, value_name = "DIR")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// What to answer; may be given more than once
+    #[arg(
+        long = "prompt",
+        value_name = "TEXT",
+        required_unless_present = "prompts"
+    )]
+    pub(crate) prompt: Vec<String>,
+    /// A file with a prompt in each line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) prompts: Option<PathBuf>,
+    /// How a prompt becomes text: plain, alpaca, vicuna, model (its chat template), or raw (as it is)
+    #[arg(long, default_value = "model")]
+    pub(crate) template: String,
+    /// Tokens of an answer at most
+    #[arg(long, default_value_t = 128)]
+    pub(crate) max_tokens: usize,
+    /// 0: always the likeliest token
+    #[arg(long, default_value_t = 0.0)]
+    pub(crate) temperature: f64,
+    /// Draw from the fewest tokens that make up this probability
+    #[arg(long)]
+    pub(crate) top_p: Option<f64>,
+    /// Draw from so many of the likeliest tokens
+    #[arg(long)]
+    pub(crate) top_k: Option<usize>,
+    /// Divides the logits of tokens that are there already
+    #[arg(long, default_value_t = 1.0)]
+    pub(crate) repetition_penalty: f32,
+    /// A text that ends an answer; may be given more than once
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
+    /// Where randomness comes from
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Hold the weights in this form: q8_0, q4_k, nf4, none
+    #[arg(long)]
+    pub(crate) quantize: Option<String>,
+    /// Compute in f32 or bf16
+    #[arg(long, default_value = "f32")]
+    pub(crate) compute: String,
+    /// Prompts that go through the model at once
+    #[arg(long, default_value_t = 8)]
+    pub(crate) batch: usize,
+    /// Threads [default: all]; the result does not depend on it
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
 }
 
 #[derive(Args)]
@@ -130,6 +220,9 @@ pub(crate) struct ExperimentArguments {
     /// A setting of a metric; METRIC. may be left out where there is one
     #[arg(long = "metric-arg", value_name = "[METRIC.]KEY=VALUE")]
     pub(crate) metric_args: Vec<String>,
+    /// Hold the base in this form: q8_0, q4_k, nf4, none
+    #[arg(long, value_name = "FORM")]
+    pub(crate) quantize: Option<String>,
     /// Where tensors live
     #[arg(long, value_enum, default_value_t = Device::Cpu)]
     pub(crate) device: Device,
@@ -145,8 +238,12 @@ pub(crate) enum Device {
 
 impl ExperimentArguments {
     pub(crate) fn overrides(&self) -> Overrides {
+        let quantize = self
+            .quantize
+            .iter()
+            .map(|form| format!("model.quantize=\"{form}\""));
         Overrides {
-            set: self.set.clone(),
+            set: self.set.iter().cloned().chain(quantize).collect(),
             algorithm: self.algorithm.clone(),
             algorithm_args: self.algorithm_args.clone(),
             partitioner: self.partitioner.clone(),

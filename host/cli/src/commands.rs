@@ -2,6 +2,7 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod check;
+pub(crate) mod model;
 pub(crate) mod plugin;
 pub(crate) mod run;
 

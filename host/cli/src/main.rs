@@ -17,14 +17,17 @@ mod embedded {
 
 use std::process::ExitCode;
 
-use arguments::{Arguments, Command, PluginCommand};
+use arguments::{Arguments, Command, ModelCommand, PluginCommand};
 use clap::Parser;
 
 fn main() -> ExitCode {
+    folkmoot_engine::keep_freed_memory();
     let result = match Arguments::parse().command {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Check(arguments) => commands::check::check(&arguments),
         Command::Aggregate(arguments) => commands::aggregate::aggregate(&arguments),
+        Command::Generate(arguments) => commands::model::generate(&arguments),
+        Command::Model(ModelCommand::Merge(arguments)) => commands::model::merge(&arguments),
         Command::Plugin(PluginCommand::List) => commands::plugin::list(),
         Command::Plugin(PluginCommand::Info { plugin }) => commands::plugin::info(&plugin),
         Command::Plugin(PluginCommand::Build { folder, out }) => {

@@ -10,7 +10,7 @@ use crate::arguments::ExperimentArguments;
 use crate::embedded::EMBEDDED;
 
 /// `FOLKMOOT_CACHE`, else the user's cache folder.
-fn cache() -> Result<PathBuf> {
+pub(crate) fn cache() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("FOLKMOOT_CACHE") {
         return Ok(folder.into());
     }
@@ -43,12 +43,17 @@ pub(crate) fn threads(asked: Option<usize>) -> Result<usize> {
     Ok(threads)
 }
 
+/// The user's own entries of the catalogue, if there are any.
+pub(crate) fn catalogue() -> Option<PathBuf> {
+    let folder = dirs::config_dir()?.join("folkmoot/catalogue");
+    folder.is_dir().then_some(folder)
+}
+
 pub(crate) fn places(arguments: &ExperimentArguments, listener: Listener) -> Result<Places> {
-    let catalogue = dirs::config_dir().map(|folder| folder.join("folkmoot/catalogue"));
     let threads = threads(arguments.threads)?;
     Ok(Places {
         cache: cache()?.join("files"),
-        catalogue: catalogue.filter(|folder| folder.is_dir()),
+        catalogue: catalogue(),
         library: library(),
         sandbox: sandbox(listener)?,
         workers: Workers::new(threads),

@@ -67,6 +67,25 @@ impl Tokenizer {
         Ok(tokenizer)
     }
 
+    /// Writes `tokenizer.json` and `tokenizer_config.json`, with the special tokens and the chat template,
+    /// into `folder`.
+    pub fn save(&self, folder: &Path) -> Result<()> {
+        let at = || format!("writing the tokenizer to `{}`", folder.display());
+        let saved = self.inner.save(folder.join("tokenizer.json"), true);
+        saved.map_err(Error::from_boxed).with_context(at)?;
+        let text = |token: &Option<Token>| token.as_ref().map(|token| token.text.clone());
+        let config = serde_json::json!({
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": text(&self.special.bos),
+            "add_bos_token": self.special.adds_bos,
+            "eos_token": self.special.eos.text,
+            "chat_template": self.special.chat_template,
+            "clean_up_tokenization_spaces": false,
+        });
+        let config = serde_json::to_vec_pretty(&config).with_context(at)?;
+        std::fs::write(folder.join("tokenizer_config.json"), config).with_context(at)
+    }
+
     /// The ids of `text`, without a beginning-of-text token.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         Ok(self

@@ -56,23 +56,24 @@ impl<'a> Evaluator<'a> {
             .iter()
             .map(|example| serde_json::from_str(example));
         let mut parsed = parsed.collect::<Result<Vec<Map<String, Value>>, _>>()?;
-        for answer in Shape::Preference.answers() {
-            let text = |example: &Map<String, Value>, key: &str| {
-                example[key].as_str().unwrap_or_default().to_owned()
-            };
-            let questions = parsed.iter().enumerate().map(|(index, example)| {
+        // Asked as metrics ask, both answers of an example in turn: batches are the same ones then, and so is
+        // their rounding, so that the base's own rewards are exactly 0.
+        let answers = Shape::Preference.answers();
+        let mut questions = Vec::with_capacity(answers.len() * parsed.len());
+        for (index, example) in parsed.iter().enumerate() {
+            let text = |key: &str| example[key].as_str().unwrap_or_default().to_owned();
+            for answer in answers {
                 let question = Question::Likelihood {
-                    context: text(example, "prompt"),
-                    continuation: text(example, &format!("{answer}_continuation")),
+                    context: text("prompt"),
+                    continuation: text(&format!("{answer}_continuation")),
                 };
-                (index, question)
-            });
-            let questions: Vec<(usize, Question)> = questions.collect();
-            let replies = self.answer(&questions, &inference)?;
-            for (example, reply) in parsed.iter_mut().zip(replies) {
-                let key = format!("{answer}_reference");
-                example.insert(key, Value::from(reply.log_likelihood));
+                questions.push((index, question));
             }
+        }
+        let replies = self.answer(&questions, &inference)?;
+        for (place, ((index, _), reply)) in questions.iter().zip(replies).enumerate() {
+            let key = format!("{}_reference", answers[place % answers.len()]);
+            parsed[*index].insert(key, Value::from(reply.log_likelihood));
         }
         let examples = parsed.into_iter().map(|own| Value::Object(own).to_string());
         Ok(self.with_references.get_or_init(|| examples.collect()))

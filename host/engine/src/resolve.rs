@@ -304,31 +304,44 @@ fn find_base(
     told: &mut dyn FnMut(Progress),
 ) -> Result<PathBuf> {
     let base = &document.experiment.model.base;
-    if let Some(name) = base.strip_prefix("hub:") {
-        let (repo, revision) = name.split_once('@').unwrap_or((name, "main"));
-        return hub_model(repo, revision, cache, told);
-    }
     let path = document.relative(base);
-    if path.exists() {
-        return Ok(path);
+    match find_model(base, &path, catalogue, cache, told)? {
+        Ok(path) => Ok(path),
+        Err(unknown) => Err(document.error("model.base", &unknown)),
     }
-    if base.contains(['/', '\\']) || base.ends_with(".gguf") {
-        return Err(document.error(
-            "model.base",
-            &format!("model `{}` is not there", path.display()),
-        ));
-    }
-    let entry = catalogue
-        .get(base)
-        .map_err(|error| document.error("model.base", &format!("{error:#}")))?;
-    ensure!(
-        entry.kind == EntryKind::Model,
-        "catalogue entry `{base}` is no model"
-    );
-    entry.fetch(cache, told)
 }
 
-fn read_tokenizer(base: &Path) -> Result<Tokenizer> {
+/// Where the model called `name` lies, after fetching it if need be; or why no model is called that. `path` is
+/// the place that the name means if it is one.
+pub(crate) fn find_model(
+    name: &str,
+    path: &Path,
+    catalogue: &Catalogue,
+    cache: &Path,
+    told: &mut dyn FnMut(Progress),
+) -> Result<Result<PathBuf, String>> {
+    if let Some(name) = name.strip_prefix("hub:") {
+        let (repo, revision) = name.split_once('@').unwrap_or((name, "main"));
+        return hub_model(repo, revision, cache, told).map(Ok);
+    }
+    if path.exists() {
+        return Ok(Ok(path.to_owned()));
+    }
+    if name.contains(['/', '\\']) || name.ends_with(".gguf") {
+        return Ok(Err(format!("model `{}` is not there", path.display())));
+    }
+    let entry = match catalogue.get(name) {
+        Ok(entry) => entry,
+        Err(error) => return Ok(Err(format!("{error:#}"))),
+    };
+    ensure!(
+        entry.kind == EntryKind::Model,
+        "catalogue entry `{name}` is no model"
+    );
+    entry.fetch(cache, told).map(Ok)
+}
+
+pub(crate) fn read_tokenizer(base: &Path) -> Result<Tokenizer> {
     match base.is_dir() {
         true => Tokenizer::from_json(&base.join("tokenizer.json")),
         false => Tokenizer::from_gguf(base),
@@ -383,7 +396,8 @@ fn split(
         .labels
         .as_ref()
         .map(|labels| (labels.column.clone(), labels.set.clone()));
-    let labels = own.or(entry_labels);
+    // Pairs have other columns than the texts they are made from.
+    let labels = own.or(entry_labels.filter(|_| data.pairs.is_none()));
     let labels = labels
         .as_ref()
         .map(|(column, set)| (column.as_str(), set.as_slice()));

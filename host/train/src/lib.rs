@@ -14,6 +14,7 @@ mod infer;
 mod kernels;
 mod layer;
 mod memory;
+mod merge;
 mod nf4;
 mod objective;
 mod ops;
@@ -24,12 +25,15 @@ mod schedule;
 mod trainer;
 mod weight;
 
+pub use candle_core::DType;
+
 pub use adapter::{Adapter, Learning, Projection};
 pub use architecture::{Activation, Architecture, Family, Rope, Scaling};
 pub use base::{Base, Compute, Form, hashed_ids};
 pub use decoder::{Batch, Learner, Loss, Step};
 pub use infer::{Continuation, Decoding, Inference, Likelihood};
 pub use memory::keep_freed_memory;
+pub use merge::merge;
 pub use optimizer::{Optimizer, OptimizerKind, clip};
 pub use preference::{Pair, PairLoss, Preference};
 pub use sampling::Sampling;

@@ -44,10 +44,26 @@ impl Example {
         match self.0.get(column) {
             Some(Value::String(text)) => Ok(text),
             Some(other) => Err(format!("column `{column}` holds {other}, not text")),
-            None => Err(format!(
-                "column `{column}` is missing; there are: {}",
-                self.0.keys().cloned().collect::<Vec<_>>().join(", ")
-            )),
+            None => Err(self.missing(column)),
+        }
+    }
+
+    fn missing(&self, column: &str) -> String {
+        let there: Vec<&str> = self.0.keys().map(String::as_str).collect();
+        format!(
+            "column `{column}` is missing; there are: {}",
+            there.join(", ")
+        )
+    }
+
+    /// A column as a number; refused with its name where it is missing or no number.
+    pub fn number(&self, column: &str) -> Result<f64> {
+        match self.0.get(column) {
+            Some(value) => {
+                let number = value.as_f64();
+                number.ok_or_else(|| format!("column `{column}` holds {value}, not a number"))
+            }
+            None => Err(self.missing(column)),
         }
     }
 

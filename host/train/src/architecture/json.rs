@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Activation, Architecture, Family, Rope, Scaling};
 
@@ -18,6 +18,105 @@ impl Architecture {
         let architecture = Config(&json).read().with_context(at)?;
         architecture.check().with_context(at)?;
         Ok(architecture)
+    }
+}
+
+impl Architecture {
+    /// As a `config.json` in the form of transformers 4, which 5 reads, too.
+    pub(crate) fn to_json(&self) -> Value {
+        let (kind, class) = match self.family {
+            Family::Llama => ("llama", "LlamaForCausalLM"),
+            Family::Mistral => ("mistral", "MistralForCausalLM"),
+            Family::Qwen2 => ("qwen2", "Qwen2ForCausalLM"),
+            Family::Qwen3 => ("qwen3", "Qwen3ForCausalLM"),
+            Family::Gemma2 => ("gemma2", "Gemma2ForCausalLM"),
+            Family::Gemma3 => ("gemma3_text", "Gemma3ForCausalLM"),
+        };
+        let activation = match self.activation {
+            Activation::Silu => "silu",
+            Activation::GeluTanh => "gelu_pytorch_tanh",
+        };
+        let mut json = json!({
+            "architectures": [class],
+            "model_type": kind,
+            "hidden_size": self.hidden,
+            "intermediate_size": self.intermediate,
+            "num_hidden_layers": self.layers,
+            "num_attention_heads": self.query_heads,
+            "num_key_value_heads": self.key_heads,
+            "head_dim": self.head_dim,
+            "vocab_size": self.vocabulary,
+            "max_position_embeddings": self.positions,
+            "rms_norm_eps": exact(self.rms_eps),
+            "tie_word_embeddings": self.tied,
+            "hidden_act": activation,
+            "hidden_activation": activation,
+            "attention_bias": self.output_bias,
+            "mlp_bias": self.mlp_bias,
+            "rope_theta": exact(self.rope.theta),
+            "rope_scaling": scaling(&self.rope),
+        });
+        if let Some(window) = self.windows.iter().flatten().next() {
+            json["sliding_window"] = json!(window);
+            json["use_sliding_window"] = json!(true);
+            let kinds = self.windows.iter().map(|window| match window {
+                Some(_) => "sliding_attention",
+                None => "full_attention",
+            });
+            if self.family != Family::Mistral {
+                json["layer_types"] = json!(kinds.collect::<Vec<_>>());
+            }
+        }
+        if self.family.norms_add_one() {
+            let scalar = 1.0 / (f64::from(self.score_scale) * f64::from(self.score_scale));
+            json["query_pre_attn_scalar"] = json!(scalar.round());
+            json["attn_logit_softcapping"] = json!(self.score_cap.map(exact));
+            json["final_logit_softcapping"] = json!(self.logit_cap.map(exact));
+        }
+        if let Some(local) = &self.local_rope {
+            json["rope_local_base_freq"] = json!(exact(local.theta));
+        }
+        json
+    }
+}
+
+/// The shortest decimal that means the same f32: 1e-5, not 9.99999974e-6.
+fn exact(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
+}
+
+/// GGUF's factors of Llama 3 are turned back into the three numbers that they come from.
+fn scaling(rope: &Rope) -> Value {
+    match &rope.scaling {
+        Scaling::None => Value::Null,
+        Scaling::Linear(factor) => json!({ "rope_type": "linear", "factor": exact(*factor) }),
+        Scaling::Llama3 {
+            factor,
+            low,
+            high,
+            original,
+        } => json!({
+            "rope_type": "llama3",
+            "factor": exact(*factor),
+            "low_freq_factor": exact(*low),
+            "high_freq_factor": exact(*high),
+            "original_max_position_embeddings": *original as u64,
+        }),
+        Scaling::Factors(factors) => {
+            let most = factors.iter().copied().fold(1.0, f32::max);
+            // All checkpoints of Llama 3 have low 1, high 4 and an original length of 8192.
+            let llama3 = Scaling::Llama3 {
+                factor: most,
+                low: 1.0,
+                high: 4.0,
+                original: 8192.0,
+            };
+            let rope = Rope {
+                theta: rope.theta,
+                scaling: llama3,
+            };
+            scaling(&rope)
+        }
     }
 }
 

@@ -1,0 +1,168 @@
+//! A model by itself: continuing texts, and merging an adapter into it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use folkmoot_data::{Catalogue, Progress, Template, Tokenizer};
+use folkmoot_params::Params;
+use folkmoot_train::{Adapter, Base, DType, Decoding, Form, Inference, Sampling, merge};
+
+use crate::resolve::{find_model, read_tokenizer};
+use crate::workers::Workers;
+
+/// A model with what it needs to read and write text.
+pub struct Model {
+    path: PathBuf,
+    tokenizer: Tokenizer,
+    adapter: Option<(Adapter, Params)>,
+}
+
+/// What is asked of a model.
+pub struct Generation<'a> {
+    pub prompts: &'a [String],
+    /// How a prompt becomes text; none: it is text already.
+    pub template: Option<Template>,
+    pub max_tokens: usize,
+    /// Texts that end an answer and are cut off.
+    pub stop: &'a [String],
+    pub sampling: Option<Sampling>,
+    /// Prompts that go through the model at once.
+    pub batch: usize,
+    pub form: Form,
+    pub workers: Workers,
+}
+
+impl Model {
+    /// Finds the model `name`, as an experiment would, and reads the adapter in a folder.
+    pub fn find(
+        name: &str,
+        adapter: Option<&Path>,
+        catalogue: Option<&Path>,
+        cache: &Path,
+        told: &mut dyn FnMut(Progress),
+    ) -> Result<Self> {
+        let catalogue = Catalogue::new(catalogue)?;
+        let path = find_model(name, Path::new(name), &catalogue, cache, told)?;
+        let path = path.map_err(|unknown| anyhow!(unknown))?;
+        let architecture = Base::peek(&path)?;
+        let adapter = adapter
+            .map(|folder| -> Result<_> {
+                let (adapter, params) = Adapter::load(folder)?;
+                adapter
+                    .check(&architecture, &params)
+                    .with_context(|| format!("`{}` does not fit the model", folder.display()))?;
+                Ok((adapter, params))
+            })
+            .transpose()?;
+        Ok(Self {
+            tokenizer: read_tokenizer(&path)?,
+            path,
+            adapter,
+        })
+    }
+
+    /// The answer to each prompt.
+    pub fn generate(&self, how: &Generation, note: &dyn Fn(&str)) -> Result<Vec<String>> {
+        if let Some(sampling) = &how.sampling {
+            sampling.check()?;
+        }
+        let tokenizer = &self.tokenizer;
+        let mut ends = vec![tokenizer.eos()];
+        if let Some(template) = how.template {
+            ends.push(template.end_of_response(tokenizer)?);
+        }
+        let prompts = how.prompts.iter().map(|prompt| -> Result<Vec<u32>> {
+            ensure!(!prompt.is_empty(), "a prompt is empty");
+            match how.template {
+                Some(template) => template.prompt_ids(tokenizer, prompt),
+                None => {
+                    let mut ids = tokenizer.encode(prompt)?;
+                    if let Some(bos) = tokenizer.bos().filter(|bos| ids.first() != Some(bos)) {
+                        ids.insert(0, bos);
+                    }
+                    Ok(ids)
+                }
+            }
+        });
+        let prompts = prompts.collect::<Result<Vec<_>>>()?;
+        let base = Base::read(&self.path, how.form)?;
+        base.notes().iter().for_each(|text| note(text));
+        let adapter = self.adapter.as_ref();
+        let inference = Inference::new(&base, adapter.map(|(adapter, params)| (adapter, params)))?;
+        let batches: Vec<&[Vec<u32>]> = prompts.chunks(how.batch.max(1)).collect();
+        let answers = how.workers.map(batches.len(), |batch| {
+            let stopped = |_: usize, ids: &[u32]| {
+                !how.stop.is_empty()
+                    && tokenizer
+                        .decode(ids)
+                        .is_ok_and(|text| how.stop.iter().any(|stop| text.contains(stop.as_str())))
+            };
+            let decoding = Decoding {
+                // Each batch draws its own numbers.
+                sampling: how.sampling.map(|own| Sampling {
+                    seed: own.seed.derive("batch", batch as u64),
+                    ..own
+                }),
+                stop: &stopped,
+                ..Decoding::greedy(how.max_tokens, &ends)
+            };
+            inference.generate(batches[batch], &decoding)
+        })?;
+        let answers = answers.into_iter().flatten().map(|answer| {
+            let mut text = tokenizer.decode(&answer.ids)?;
+            let cut = how
+                .stop
+                .iter()
+                .filter_map(|stop| text.find(stop.as_str()))
+                .min();
+            text.truncate(cut.unwrap_or(text.len()));
+            Ok(text)
+        });
+        answers.collect()
+    }
+
+    /// Writes the model with its adapter merged into it to the folder `out`; gives the files.
+    pub fn merge(&self, out: &Path, dtype: DType) -> Result<Vec<PathBuf>> {
+        let occupied = out.exists()
+            && out
+                .read_dir()
+                .map_or(true, |mut files| files.next().is_some());
+        ensure!(
+            !occupied,
+            "`{}` is there already and not empty",
+            out.display()
+        );
+        let adapter = self.adapter.as_ref();
+        let mut files = merge(
+            &self.path,
+            adapter.map(|(adapter, params)| (adapter, params)),
+            out,
+            dtype,
+        )?;
+        if !self.path.is_dir() {
+            self.tokenizer.save(out)?;
+            files.extend(["tokenizer.json", "tokenizer_config.json"].map(|name| out.join(name)));
+            return Ok(files);
+        }
+        const TEXT: [&str; 9] = [
+            "tokenizer.json",
+            "tokenizer_config.json",
+            "tokenizer.model",
+            "special_tokens_map.json",
+            "added_tokens.json",
+            "generation_config.json",
+            "chat_template.jinja",
+            "vocab.json",
+            "merges.txt",
+        ];
+        for name in TEXT {
+            let from = self.path.join(name);
+            if from.is_file() {
+                std::fs::copy(&from, out.join(name))
+                    .with_context(|| format!("copying `{}`", from.display()))?;
+                files.push(out.join(name));
+            }
+        }
+        Ok(files)
+    }
+}
