@@ -6,7 +6,7 @@ use std::sync::Arc;
 use folkmoot_params::{Params, Seed};
 use folkmoot_train::{
     Adapter, Base, Batch, Compute, Decoding, Example, Form, Inference, Learner, Optimizer,
-    OptimizerKind, Pair, PairLoss, Preference, Quantize, Sampling, Step, clip, hashed_ids,
+    OptimizerKind, Pair, PairLoss, Place, Preference, Quantize, Sampling, Step, clip, hashed_ids,
 };
 use serde_json::Value;
 
@@ -36,8 +36,19 @@ fn expected(name: &str) -> Value {
 }
 
 fn base(name: &str) -> Arc<Base> {
-    Arc::new(Base::read(&folder(name), Form::default()).unwrap())
+    base_at(name, Place::Cpu)
 }
+
+fn base_at(name: &str, place: Place) -> Arc<Base> {
+    let form = Form {
+        place,
+        ..Form::default()
+    };
+    Arc::new(Base::read(&folder(name), form).unwrap())
+}
+
+/// Where training can run on a machine without a GPU: our own operations, and those that a GPU runs.
+const PLACES: [Place; 2] = [Place::Cpu, Place::Candle];
 
 fn tensors(name: &str, file: &str) -> Params {
     Params::from_safetensors(&std::fs::read(folder(name).join(file)).unwrap()).unwrap()
@@ -145,8 +156,11 @@ fn adamw(count: usize, lr: f64, weight_decay: f64) -> impl FnMut(&mut [f32], &mu
 /// without layers being computed twice.
 #[test]
 fn every_family_agrees_with_transformers_and_peft() {
-    for name in ALL {
-        let (expected, base) = (expected(name), base(name));
+    for (name, place) in ALL
+        .into_iter()
+        .flat_map(|name| PLACES.map(|place| (name, place)))
+    {
+        let (expected, base) = (expected(name), base_at(name, place));
         let (adapter, params) = Adapter::load(&folder(name).join("adapter")).unwrap();
         let rows = rows(&expected);
         let batch: Vec<&Example> = rows.iter().collect();
@@ -177,8 +191,9 @@ fn every_family_agrees_with_transformers_and_peft() {
             close_tensors(name, &gradient, &params, &golden, BOUND);
             gradients.push(gradient);
         }
-        assert_eq!(
-            gradients[0], gradients[1],
+        // candle's operations run again in another order of sums.
+        assert!(
+            place == Place::Candle || gradients[0] == gradients[1],
             "{name}: recomputing changes bits"
         );
         let learner = Learner::new(&base, &adapter, &params, false).unwrap();
@@ -237,12 +252,21 @@ fn gguf_files_hold_the_same_models() {
 /// All weights learn: their gradients, and the weights after five steps of SGD with momentum.
 #[test]
 fn full_fine_tuning_agrees_with_pytorch() {
-    for name in ["llama3", "gemma2"] {
-        let (expected, base) = (expected(name), base(name));
+    let both = ["llama3", "gemma2"].into_iter();
+    for (name, place) in both.flat_map(|name| PLACES.map(|place| (name, place))) {
+        let (expected, base) = (expected(name), base_at(name, place));
         let adapter = Adapter::full();
         let params = Base::parameters(&folder(name)).unwrap();
         let rows = rows(&expected);
         let batch: Vec<&Example> = rows.iter().collect();
+        for recompute in [true, false] {
+            let learner = Learner::new(&base, &adapter, &params, recompute).unwrap();
+            let (_, gradient) = learner
+                .loss_and_gradient(&params, Batch::Examples(&batch), whole(&batch))
+                .unwrap();
+            let golden = tensors(name, "full-gradients.safetensors");
+            close_tensors(name, &gradient, &params, &golden, BOUND);
+        }
         let learner = Learner::new(&base, &adapter, &params, false).unwrap();
         let (loss, gradient) = learner
             .loss_and_gradient(&params, Batch::Examples(&batch), whole(&batch))
@@ -292,7 +316,12 @@ fn preference_losses_agree_with_trl() {
     let golden: Value = serde_json::from_str(&text).unwrap();
     let all = std::fs::read(here().join("golden/preferences.safetensors")).unwrap();
     let all = Params::from_safetensors(&all).unwrap();
-    let base = base("llama3");
+    for place in PLACES {
+        preferences(&golden, &all, &base_at("llama3", place));
+    }
+}
+
+fn preferences(golden: &Value, all: &Params, base: &Arc<Base>) {
     let (adapter, params) = Adapter::load(&folder("llama3").join("adapter")).unwrap();
     let pairs: Vec<Pair> = golden["pairs"]
         .as_array()
@@ -305,7 +334,7 @@ fn preference_losses_agree_with_trl() {
         })
         .collect();
     let pairs: Vec<&Pair> = pairs.iter().collect();
-    let learner = Learner::new(&base, &adapter, &params, false).unwrap();
+    let learner = Learner::new(base, &adapter, &params, false).unwrap();
     let cases = [
         ("sigmoid", PairLoss::Sigmoid, 0.0),
         ("smoothed", PairLoss::Sigmoid, 0.2),
@@ -344,7 +373,7 @@ fn preference_losses_agree_with_trl() {
         close_tensors(name, &gradient, &params, &own, BOUND);
     }
     let preference = Preference::default();
-    let rewards = folkmoot_train::rewards(&base, &adapter, &params, &pairs, preference, 2).unwrap();
+    let rewards = folkmoot_train::rewards(base, &adapter, &params, &pairs, preference, 2).unwrap();
     let mean = |key: &str| {
         let own = numbers(&golden["sigmoid"][key]);
         own.iter().sum::<f64>() / own.len() as f64
@@ -471,7 +500,11 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
 /// and their gradients are those of the function that they compute.
 #[test]
 fn quantised_and_rounded_bases_learn() {
-    let form = |quantize, compute| Form { quantize, compute };
+    let form = |quantize, compute| Form {
+        quantize,
+        compute,
+        ..Form::default()
+    };
     let (exact, adapter, params, rows) = hashed(Form::default());
     let batch: Vec<&Example> = rows.iter().collect();
     let batch = Batch::Examples(&batch);

@@ -181,7 +181,7 @@ fn logits_agree_with_transformers() {
     }
 }
 
-/// Three steps of AdamW with clipping end where PyTorch's end.
+/// Twenty steps of AdamW with clipping end where PyTorch's end.
 #[test]
 fn steps_agree_with_pytorch() {
     let (golden, base) = (golden("training.json"), model());
@@ -192,30 +192,44 @@ fn steps_agree_with_pytorch() {
     let mut params = golden_params(&base);
     let mut optimizer = Optimizer::new(OptimizerKind::default(), params.count(), 0.01);
     let nothing_frozen = vec![false; params.count()];
-    for step in 0..3 {
+    for step in 0..20 {
         let (loss, mut gradient) = loss_and_gradient(&base, &params, &batch);
-        close("loss", loss.mean, losses[step], 1e-4);
-        close(
+        // Fifteen tokens are soon known by heart: what is left of loss and gradient is mostly rounding then.
+        near("loss", loss.mean, losses[step], 1e-4);
+        near(
             "gradient's norm",
             clip(&mut gradient, 1.0),
             norms[step],
             1e-3,
         );
         let mut w = params.values().to_vec();
-        optimizer.step(&mut w, &gradient, &nothing_frozen, 1e-3);
+        optimizer.step(&mut w, &gradient, &nothing_frozen, 2e-4);
         params = params.with_values(w).unwrap();
     }
     let (loss, _) = loss_and_gradient(&base, &params, &batch);
-    close("loss after three steps", loss.mean, losses[3], 1e-3);
+    near("loss after twenty steps", loss.mean, losses[20], 1e-4);
     for tensor in params.structure().tensors() {
-        let expected = steps["tensors"][&tensor.name]["norm"].as_f64().unwrap();
-        close(
-            &tensor.name,
-            norm(params.tensor(&tensor.name).unwrap()),
-            expected,
-            1e-4,
+        let own = params.tensor(&tensor.name).unwrap();
+        let expected = &steps["tensors"][&tensor.name];
+        let size = expected["norm"].as_f64().unwrap();
+        close(&tensor.name, norm(own), size, 1e-4);
+        let along = own.iter().enumerate();
+        let along: f64 = along
+            .map(|(i, w)| f64::from(*w) * (0.11 * i as f64).sin())
+            .sum();
+        let off = (along - expected["dot"].as_f64().unwrap()).abs();
+        assert!(
+            off < 1e-3 * size,
+            "`{}`: off by {off:.1e} of {size}",
+            tensor.name
         );
     }
+}
+
+/// Within `bound` of 1 where less is expected than that, else relatively.
+fn near(what: &str, found: f64, expected: f64, bound: f64) {
+    let off = (found - expected).abs() / expected.abs().max(1.0);
+    assert!(off <= bound, "{what}: {found} where {expected} is expected");
 }
 
 /// Greedy answers and likelihoods of the base are transformers'.

@@ -30,7 +30,7 @@ training.json:
                          script fails if the two are more than 1e-4 apart
   plain                  what model(ids, labels).loss gives, with that f32 log_softmax: its
                          loss, and its gradients' distances from the f64 ones
-  adamw                  3 steps of torch.optim.AdamW (lr 1e-3, betas .9 .999, eps 1e-8,
+  adamw                  20 steps of torch.optim.AdamW (lr 2e-4, betas .9 .999, eps 1e-8,
                          weight decay .01) on that batch, gradients clipped to a total norm
                          of 1; loss and total norm (before clipping) ahead of each step and
                          after the last, and norm and dot product of each tensor at the end
@@ -218,9 +218,9 @@ def logits_section(logits):
 
 
 def adamw_section(model, tensors, batch):
-    optimizer = torch.optim.AdamW(list(tensors.values()), lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
+    optimizer = torch.optim.AdamW(list(tensors.values()), lr=2e-4, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
     losses, norms = [], []
-    for _ in range(3):
+    for _ in range(20):
         losses.append(backward(model, tensors, batch)[0])
         norms.append(torch.nn.utils.clip_grad_norm_(list(tensors.values()), 1.0).item())
         optimizer.step()

@@ -128,6 +128,9 @@ pub(crate) struct GenerateArguments {
     /// Compute in f32 or bf16
     #[arg(long, default_value = "f32")]
     pub(crate) compute: String,
+    /// Where the model runs: cpu, cuda, or cuda:N
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
     /// Prompts that go through the model at once
     #[arg(long, default_value_t = 8)]
     pub(crate) batch: usize,
@@ -223,17 +226,12 @@ pub(crate) struct ExperimentArguments {
     /// Hold the base in this form: q8_0, q4_k, nf4, none
     #[arg(long, value_name = "FORM")]
     pub(crate) quantize: Option<String>,
-    /// Where tensors live
-    #[arg(long, value_enum, default_value_t = Device::Cpu)]
-    pub(crate) device: Device,
+    /// Where training runs: cpu, cuda, or cuda:N
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum Device {
-    Cpu,
 }
 
 impl ExperimentArguments {

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use folkmoot_engine::{Places, Workers};
+use anyhow::{Context, Result, bail, ensure};
+use folkmoot_engine::{Place, Places, Workers};
 use folkmoot_plugin::{Library, Limits, Listener, Sandbox};
 
 use crate::arguments::ExperimentArguments;
@@ -49,6 +49,26 @@ pub(crate) fn catalogue() -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
+/// Where `--device` means.
+pub(crate) fn place(device: &str) -> Result<Place> {
+    let (kind, number) = device.split_once(':').unwrap_or((device, "0"));
+    let place = match kind {
+        "cpu" if device == kind => Place::Cpu,
+        "cuda" => {
+            let number = number.parse();
+            Place::Cuda(
+                number.with_context(|| format!("--device {device}: `{kind}:N` takes a number"))?,
+            )
+        }
+        _ => bail!("--device {device}: cpu, cuda or cuda:N"),
+    };
+    ensure!(
+        place == Place::Cpu || cfg!(feature = "cuda"),
+        "--device {device}: this program was built without CUDA; build it with `cargo build --release --features cuda`"
+    );
+    Ok(place)
+}
+
 pub(crate) fn places(arguments: &ExperimentArguments, listener: Listener) -> Result<Places> {
     let threads = threads(arguments.threads)?;
     Ok(Places {
@@ -57,5 +77,6 @@ pub(crate) fn places(arguments: &ExperimentArguments, listener: Listener) -> Res
         library: library(),
         sandbox: sandbox(listener)?,
         workers: Workers::new(threads),
+        place: place(&arguments.device)?,
     })
 }

@@ -117,6 +117,7 @@ impl Model {
         Form {
             quantize: self.quantize,
             compute: self.compute,
+            ..Form::default()
         }
     }
 }

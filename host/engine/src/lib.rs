@@ -23,7 +23,7 @@ pub use evaluate::{Evaluator, Scores};
 pub use experiment::{Attack, BadUpdate, Document, Experiment};
 pub use folkmoot_data::{Progress, Template};
 pub use folkmoot_params::Seed;
-pub use folkmoot_train::{Compute, DType, Form, Quantize, Sampling, keep_freed_memory};
+pub use folkmoot_train::{Compute, DType, Form, Place, Quantize, Sampling, keep_freed_memory};
 pub use model::{Generation, Model};
 pub use overrides::{Overrides, settings};
 pub use record::{Record, Row};

@@ -11,7 +11,7 @@ use folkmoot_data::{
 use folkmoot_federation::Digest;
 use folkmoot_params::Params;
 use folkmoot_plugin::{Algorithm, Kind, Library, Metric, Partitioner, PluginError, Sandbox};
-use folkmoot_train::{Architecture, Base, Quantize};
+use folkmoot_train::{Architecture, Base, Form, Place, Quantize};
 use serde_json::Value;
 
 use crate::experiment::{Document, Experiment};
@@ -29,6 +29,8 @@ pub struct Places {
     pub library: Library,
     pub sandbox: Sandbox,
     pub workers: Workers,
+    /// Where training runs.
+    pub place: Place,
 }
 
 /// A resolved experiment.
@@ -53,6 +55,8 @@ pub struct Setup {
     pub algorithm: Algorithm,
     pub metrics: Vec<Metric>,
     pub workers: Workers,
+    /// How the base is held, and where.
+    pub form: Form,
     /// SHA-256 of the model's and the data's files.
     pub digests: Vec<(String, String)>,
 }
@@ -109,6 +113,10 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
         algorithm,
         metrics,
         workers: places.workers,
+        form: Form {
+            place: places.place,
+            ..experiment.model.form()
+        },
         digests,
     })
 }

@@ -96,7 +96,7 @@ pub fn run(
         "reading the model `{}`",
         setup.experiment.model.base
     )));
-    let base = Arc::new(Base::read(&setup.base_path, setup.experiment.model.form())?);
+    let base = Arc::new(Base::read(&setup.base_path, setup.form)?);
     for note in base.notes() {
         on(Event::Note(note.clone()));
         record.log(note)?;

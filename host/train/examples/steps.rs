@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use folkmoot_params::Seed;
 use folkmoot_train::{
-    Adapter, Base, Batch, Compute, Example, Form, Learner, Optimizer, OptimizerKind, Quantize,
-    Step, clip, hashed_ids,
+    Adapter, Base, Batch, Compute, Example, Form, Learner, Optimizer, OptimizerKind, Place,
+    Quantize, Step, clip, hashed_ids,
 };
 use serde::Deserialize;
 
@@ -56,6 +56,9 @@ struct Arguments {
     as_stored: bool,
     #[arg(long)]
     recompute: bool,
+    /// `cpu`, `cuda`, or `candle`: what a GPU runs, on the CPU
+    #[arg(long, default_value = "cpu")]
+    device: String,
     /// Prints norms of the first gradient
     #[arg(long)]
     check: bool,
@@ -85,6 +88,12 @@ fn run(arguments: &Arguments) -> Result<()> {
     let quantize: Quantize = serde_json::from_value(arguments.quantize.clone().into())
         .with_context(|| format!("--quantize {}", arguments.quantize))?;
     let form = Form {
+        place: match arguments.device.as_str() {
+            "cpu" => Place::Cpu,
+            "cuda" => Place::Cuda(0),
+            "candle" => Place::Candle,
+            other => bail!("--device {other}: cpu, cuda or candle"),
+        },
         quantize: (!arguments.as_stored).then_some(quantize),
         compute: match arguments.dtype.as_str() {
             "f32" => Compute::F32,

@@ -4,11 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
+use candle_core::{DType, Device};
 use folkmoot_params::Params;
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::attention::{Attention, Heads, Rotary};
 use crate::kernels::bf16;
+use crate::plain::{Angles, elsewhere};
 use crate::weight::{Quantize, Weight};
 use crate::{Architecture, Projection};
 
@@ -32,9 +34,22 @@ pub enum Compute {
     Bf16,
 }
 
+/// Where a base lies and training runs.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Place {
+    /// In memory, by our own operations on slices.
+    #[default]
+    Cpu,
+    /// On the CUDA device of this number, by candle's operations.
+    Cuda(usize),
+    /// In memory, by the operations that a device runs: slower, to check them where there is no device.
+    Candle,
+}
+
 /// How a base is held and computed with.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Form {
+    pub place: Place,
     /// None: as the file has it, whose blocks stay quantised and whose bf16 stays bf16.
     pub quantize: Option<Quantize>,
     pub compute: Compute,
@@ -133,6 +148,9 @@ pub struct Base {
     /// Of layers that see everything, and of those with a window.
     rotary: [Arc<Rotary>; 2],
     notes: Vec<String>,
+    device: Device,
+    /// Where candle's operations run.
+    angles: Option<Angles>,
 }
 
 impl Base {
@@ -179,6 +197,27 @@ impl Base {
         &self.notes
     }
 
+    /// Where candle's operations run, if they do.
+    pub(crate) fn runs_plain(&self) -> bool {
+        self.angles.is_some()
+    }
+
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
+    pub(crate) fn angles(&self) -> candle_core::Result<&Angles> {
+        self.angles.as_ref().ok_or_else(elsewhere)
+    }
+
+    /// The type in which products with frozen weights run on a device.
+    pub(crate) fn dtype(&self) -> DType {
+        match self.compute {
+            Compute::F32 => DType::F32,
+            Compute::Bf16 => DType::BF16,
+        }
+    }
+
     /// How layer `index` attends.
     pub(crate) fn attention(&self, index: usize) -> Attention<'_> {
         let a = &self.architecture;
@@ -205,6 +244,8 @@ impl Base {
     /// y = x·Wᵀ for a frozen matrix and `n` rows.
     pub(crate) fn forward(&self, weight: &Weight, y: &mut [f32], x: &[f32], n: usize) {
         match self.compute {
+            // A device's weights are of the type already.
+            _ if self.runs_plain() => weight.forward(y, x, n),
             Compute::F32 => weight.forward(y, x, n),
             Compute::Bf16 => weight.forward_rounded(y, x, n),
         }
@@ -229,9 +270,7 @@ impl Base {
     pub(crate) fn embed(&self, ids: &[u32]) -> Vec<f32> {
         let width = self.architecture.hidden;
         let mut x = vec![0f32; ids.len() * width];
-        for (id, x) in ids.iter().zip(x.chunks_exact_mut(width)) {
-            self.embedding.write_row(*id as usize, x);
-        }
+        self.embedding.write_picked(ids, &mut x);
         let scale = self.architecture.embedding_scale;
         if scale != 1.0 {
             x.iter_mut().for_each(|x| *x *= scale);
@@ -263,7 +302,27 @@ impl Base {
         let a = &architecture;
         let mut notes = Vec::new();
         let mut form = form;
-        if form.compute == Compute::Bf16 && !bf16::available() {
+        let device = match form.place {
+            Place::Cpu | Place::Candle => Device::Cpu,
+            Place::Cuda(number) => {
+                Device::new_cuda(number).with_context(|| format!("CUDA device {number}"))?
+            }
+        };
+        let plain = form.place != Place::Cpu;
+        let dense = form.quantize.is_none_or(|own| own == Quantize::None);
+        ensure!(
+            !plain || dense,
+            "quantised bases run on the CPU: on a device weights are f32 or bf16"
+        );
+        let dtype = match form.compute {
+            Compute::F32 => DType::F32,
+            Compute::Bf16 => DType::BF16,
+        };
+        let moved = |weight: Weight| match plain {
+            true => weight.moved(&device, dtype),
+            false => Ok(weight),
+        };
+        if form.compute == Compute::Bf16 && !plain && !bf16::available() {
             notes.push("this processor has no AVX512-BF16: products are computed in f32".into());
             form.compute = Compute::F32;
         }
@@ -276,7 +335,7 @@ impl Base {
                 let bias = projection.has_bias(a);
                 let bias = bias.then(|| source.values(&format!("{path}.bias"), &[rows]));
                 Ok(Linear {
-                    weight,
+                    weight: moved(weight)?,
                     bias: bias.transpose()?,
                 })
             });
@@ -307,15 +366,20 @@ impl Base {
         let rotary = [&a.rope, local].map(|rope| Rotary::new(positions, a.head_dim, rope));
         let [global, local] = rotary;
         Ok(Self {
-            embedding: source.weight(EMBEDDING, table, form, true)?,
+            embedding: moved(source.weight(EMBEDDING, table, form, true)?)?,
             head: match a.tied {
                 true => None,
-                false => Some(source.weight(HEAD, table, form, true)?),
+                false => Some(moved(source.weight(HEAD, table, form, true)?)?),
             },
             norm: source.norm(NORM, a.hidden)?,
             layers,
             rotary: [Arc::new(global?), Arc::new(local?)],
             compute: form.compute,
+            angles: match plain {
+                true => Some(Angles::new(a, positions, &device)?),
+                false => None,
+            },
+            device,
             notes,
             architecture,
         })

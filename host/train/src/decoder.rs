@@ -11,6 +11,7 @@ use crate::dropout::Dropout;
 use crate::head::{Criterion, Head, Outcome};
 use crate::layer::Slots;
 use crate::ops::{Pass, embed, loss as head_loss, open};
+use crate::plain::{Plain, Rows};
 use crate::{Adapter, Example, Pair, Preference};
 
 /// A batch's loss.
@@ -111,6 +112,9 @@ impl Learner {
         batch: Batch,
         step: Step,
     ) -> Result<(Loss, Vec<f32>)> {
+        if self.base.runs_plain() {
+            return self.plain(params, batch, step.of, Some(step.seed));
+        }
         let forward = self.forward(params, batch, step.of, Some(step.seed))?;
         let back = || -> candle_core::Result<Vec<f32>> {
             let gradients = forward.loss.backward()?;
@@ -128,16 +132,46 @@ impl Learner {
 
     /// The loss of `batch` at `params`, without its gradient and without dropout.
     pub fn loss(&self, params: &Params, batch: Batch) -> Result<Loss> {
+        if self.base.runs_plain() {
+            return Ok(self.plain(params, batch, batch.count(), None)?.0);
+        }
         Ok(self.forward(params, batch, batch.count(), None)?.figures)
     }
 
-    fn forward(
+    /// Both by candle's own operations.
+    fn plain(
         &self,
         params: &Params,
         batch: Batch,
         of: usize,
         learning: Option<Seed>,
-    ) -> Result<Forward> {
+    ) -> Result<(Loss, Vec<f32>)> {
+        let (ids, rows) = self.rows(params, batch)?;
+        let (positions, targets, counts) = predicted(&rows)?;
+        let lengths: Vec<usize> = rows.iter().map(|row| row.ids.len()).collect();
+        let plain = Plain {
+            base: &self.base,
+            slots: &self.slots,
+            params,
+            full: self.full,
+            dropout: learning.and_then(|seed| Dropout::new(self.dropout, seed)),
+            recompute: self.recompute,
+            learning: learning.is_some(),
+        };
+        let asked = Rows {
+            ids: &ids,
+            lengths: &lengths,
+            positions: &positions,
+            targets: &targets,
+            counts: &counts,
+        };
+        let criterion = self.criterion(batch, of)?;
+        let (outcome, gradient) = plain.run(&asked, &criterion).context("training step")?;
+        Ok((figures(batch, outcome, ids.len()), gradient))
+    }
+
+    /// All tokens of a batch one after another, and its rows.
+    fn rows<'a>(&self, params: &Params, batch: Batch<'a>) -> Result<(Vec<u32>, Vec<&'a Example>)> {
         ensure!(
             params.count() == self.count,
             "parameters of another structure"
@@ -148,20 +182,31 @@ impl Learner {
             self.base.check(&row.ids)?;
             ids.extend_from_slice(&row.ids);
         }
-        let (positions, targets, counts) = predictions(&rows);
-        ensure!(
-            counts.iter().any(|count| *count > 0),
-            "a batch without a trained token has no loss"
-        );
+        Ok((ids, rows))
+    }
+
+    fn criterion(&self, batch: Batch, of: usize) -> Result<Criterion> {
         let weight = 1.0 / of.max(1) as f64;
-        let criterion = match batch {
+        Ok(match batch {
             Batch::Examples(_) => Criterion::Tokens { weight },
             Batch::Pairs(pairs, preference) => Criterion::Pairs {
                 weight,
                 preference,
                 reference: self.references(pairs)?,
             },
-        };
+        })
+    }
+
+    fn forward(
+        &self,
+        params: &Params,
+        batch: Batch,
+        of: usize,
+        learning: Option<Seed>,
+    ) -> Result<Forward> {
+        let (ids, rows) = self.rows(params, batch)?;
+        let (positions, targets, counts) = predicted(&rows)?;
+        let criterion = self.criterion(batch, of)?;
         let head = Head {
             base: self.base.clone(),
             targets,
@@ -186,14 +231,8 @@ impl Learner {
         let (loss, vars) = run().context("training step")?;
         let outcome: Option<Outcome> = open(&outcome)?.take();
         let outcome = outcome.context("the loss was not computed")?;
-        let figures = Loss {
-            mean: outcome.loss,
-            trained: batch.count(),
-            tokens: ids.len(),
-            sums: outcome.sums,
-        };
         Ok(Forward {
-            figures,
+            figures: figures(batch, outcome, ids.len()),
             loss,
             vars,
         })
@@ -285,6 +324,25 @@ struct Forward {
     loss: Tensor,
     /// What learns, and where it lies in the parameters.
     vars: Vec<Learnt>,
+}
+
+fn figures(batch: Batch, outcome: Outcome, tokens: usize) -> Loss {
+    Loss {
+        mean: outcome.loss,
+        trained: batch.count(),
+        tokens,
+        sums: outcome.sums,
+    }
+}
+
+/// [`predictions`], of which there must be one.
+fn predicted(rows: &[&Example]) -> Result<(Vec<u32>, Vec<u32>, Vec<usize>)> {
+    let (positions, targets, counts) = predictions(rows);
+    ensure!(
+        !targets.is_empty(),
+        "a batch without a trained token has no loss"
+    );
+    Ok((positions, targets, counts))
 }
 
 /// Where trained tokens are predicted (one before each), which they are, and how many of each row.

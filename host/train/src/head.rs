@@ -29,6 +29,34 @@ pub(crate) enum Criterion {
     },
 }
 
+impl Criterion {
+    /// The loss, given Σ ln p of each row, and for each target by how much -ln p of it counts.
+    pub(crate) fn weigh(&self, counts: &[usize], sums: &[f64]) -> (f64, Vec<f32>) {
+        let (weight, preference, reference) = match self {
+            Self::Tokens { weight } => {
+                let targets = counts.iter().sum();
+                let loss = -weight * sums.iter().sum::<f64>();
+                return (loss, vec![*weight as f32; targets]);
+            }
+            Self::Pairs {
+                weight,
+                preference,
+                reference,
+            } => (weight, preference, reference),
+        };
+        let (mut losses, mut weights) = (0.0, Vec::new());
+        let pairs = sums.chunks_exact(2).zip(reference.chunks_exact(2));
+        for ((sums, reference), counts) in pairs.zip(counts.chunks_exact(2)) {
+            let (loss, slopes) = preference.loss(sums, reference, counts);
+            losses += weight * loss;
+            for (slope, count) in slopes.iter().zip(counts) {
+                weights.extend(std::iter::repeat_n((-weight * slope) as f32, *count));
+            }
+        }
+        (losses, weights)
+    }
+}
+
 /// Where the loss is taken.
 #[derive(Clone)]
 pub(crate) struct Head {
@@ -74,30 +102,31 @@ impl Head {
         rms_norm(&mut h, x, &norm, a.rms_eps);
         // Only a pair's sums say how much its tokens weigh. Of a frozen table the gradient can be
         // weighed in the end; a table that learns needs the weights before.
-        let (losses, dh, dtable, sums) = match (&self.criterion, table) {
+        let (loss, dh, dtable, sums) = match (&self.criterion, table) {
             (Criterion::Tokens { weight }, _) => {
                 let weights = vec![*weight as f32; rows];
                 let (dh, dtable, sums) = self.pass(&h, table, &weights, self.learning);
-                (vec![-weight * sums.iter().sum::<f64>()], dh, dtable, sums)
+                let (loss, _) = self.criterion.weigh(&self.counts, &sums);
+                (loss, dh, dtable, sums)
             }
             (Criterion::Pairs { .. }, None) => {
                 let ones = vec![1.0; rows];
                 let (mut dh, dtable, sums) = self.pass(&h, None, &ones, self.learning);
-                let (losses, weights) = self.weigh(&sums);
+                let (loss, weights) = self.criterion.weigh(&self.counts, &sums);
                 for (dh, weight) in dh.chunks_exact_mut(hidden).zip(&weights) {
                     dh.iter_mut().for_each(|x| *x *= weight);
                 }
-                (losses, dh, dtable, sums)
+                (loss, dh, dtable, sums)
             }
             (Criterion::Pairs { .. }, Some(_)) => {
                 let sums = self.pass(&h, table, &vec![1.0; rows], false).2;
-                let (losses, weights) = self.weigh(&sums);
+                let (loss, weights) = self.criterion.weigh(&self.counts, &sums);
                 let (dh, dtable, _) = self.pass(&h, table, &weights, self.learning);
-                (losses, dh, dtable, sums)
+                (loss, dh, dtable, sums)
             }
         };
         let mut outcome = Outcome {
-            loss: losses.iter().sum(),
+            loss,
             sums,
             gradient: Vec::new(),
         };
@@ -113,28 +142,6 @@ impl Head {
             (dtable, dnorm)
         });
         (outcome, own)
-    }
-
-    /// Losses of the pairs, and for each target by how much -ln p of it counts.
-    fn weigh(&self, sums: &[f64]) -> (Vec<f64>, Vec<f32>) {
-        let Criterion::Pairs {
-            weight,
-            preference,
-            reference,
-        } = &self.criterion
-        else {
-            return (Vec::new(), Vec::new());
-        };
-        let (mut losses, mut weights) = (Vec::new(), Vec::with_capacity(self.targets.len()));
-        let pairs = sums.chunks_exact(2).zip(reference.chunks_exact(2));
-        for ((sums, reference), counts) in pairs.zip(self.counts.chunks_exact(2)) {
-            let (loss, slopes) = preference.loss(sums, reference, counts);
-            losses.push(weight * loss);
-            for (slope, count) in slopes.iter().zip(counts) {
-                weights.extend(std::iter::repeat_n((-weight * slope) as f32, *count));
-            }
-        }
-        (losses, weights)
     }
 
     /// For targets that weigh `weights`: the gradient of h, that of the table if it learns, and Σ ln p of

@@ -81,6 +81,30 @@ impl Slots {
             .collect()
     }
 
+    /// Of a norm that learns.
+    pub(crate) fn norm(&self, norm: Norm) -> Option<&Range<usize>> {
+        self.norms[norm as usize].as_ref()
+    }
+
+    /// Of a matrix that learns whole.
+    pub(crate) fn weight(&self, projection: Projection) -> Option<&Range<usize>> {
+        self.weights[projection as usize].as_ref()
+    }
+
+    /// Of a bias that learns.
+    pub(crate) fn bias(&self, projection: Projection) -> Option<&Range<usize>> {
+        self.biases[projection as usize].as_ref()
+    }
+
+    /// A, B, rank and scale of an adapted projection.
+    pub(crate) fn lora(
+        &self,
+        projection: Projection,
+    ) -> Option<(&Range<usize>, &Range<usize>, usize, f32)> {
+        let pair = self.pairs[projection as usize].as_ref()?;
+        Some((&pair.a, &pair.b, pair.rank, pair.scale))
+    }
+
     /// Sets `whole`, and makes the others count from its start.
     fn gathered(mut self) -> Self {
         let mut own: Vec<&mut Range<usize>> = Vec::new();

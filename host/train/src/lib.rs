@@ -19,6 +19,7 @@ mod nf4;
 mod objective;
 mod ops;
 mod optimizer;
+mod plain;
 mod preference;
 mod sampling;
 mod schedule;
@@ -29,7 +30,7 @@ pub use candle_core::DType;
 
 pub use adapter::{Adapter, Learning, Projection};
 pub use architecture::{Activation, Architecture, Family, Rope, Scaling};
-pub use base::{Base, Compute, Form, hashed_ids};
+pub use base::{Base, Compute, Form, Place, hashed_ids};
 pub use decoder::{Batch, Learner, Loss, Step};
 pub use infer::{Continuation, Decoding, Inference, Likelihood};
 pub use memory::keep_freed_memory;

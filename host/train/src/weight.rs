@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
-use candle_core::{CpuStorage, Device, Storage, Tensor};
+use candle_core::{CpuStorage, DType, Device, Storage, Tensor};
 use half::bf16;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::kernels::bf16::{Blocks, Panels, Side, product, to_bf16};
 use crate::kernels::{Lay, matmul};
 use crate::nf4::Nf4;
+use crate::plain::{elsewhere, frozen};
 
 /// Rows that are dequantised at a time by one thread.
 const TILE: usize = 64;
@@ -52,6 +53,8 @@ enum Store {
     /// `TILE` rows each; the last may have fewer.
     Blocks(Arc<Vec<QTensor>>),
     Nf4(Arc<Nf4>),
+    /// (rows, cols) in a device's memory.
+    Device(Tensor),
 }
 
 impl Weight {
@@ -124,6 +127,28 @@ impl Weight {
         Ok(Self { rows, cols, store })
     }
 
+    /// The same values in a device's memory.
+    pub(crate) fn moved(&self, device: &Device, dtype: DType) -> Result<Self> {
+        let mut values = vec![0f32; self.rows * self.cols];
+        self.for_blocks(|rows, block| {
+            values[rows.start * self.cols..rows.end * self.cols].copy_from_slice(block);
+        });
+        let tensor = Tensor::from_vec(values, (self.rows, self.cols), &Device::Cpu)?;
+        let store = Store::Device(tensor.to_dtype(dtype)?.to_device(device)?);
+        Ok(Self {
+            store,
+            ..self.clone()
+        })
+    }
+
+    /// The tensor, where it is in a device's memory.
+    pub(crate) fn on_device(&self) -> candle_core::Result<&Tensor> {
+        match &self.store {
+            Store::Device(tensor) => Ok(tensor),
+            _ => Err(elsewhere()),
+        }
+    }
+
     /// Bytes that it takes.
     pub(crate) fn bytes(&self) -> usize {
         match &self.store {
@@ -131,6 +156,7 @@ impl Weight {
             Store::Bf16(values) => 2 * values.len(),
             Store::Blocks(tiles) => tiles.iter().map(QTensor::storage_size_in_bytes).sum(),
             Store::Nf4(own) => own.bytes(),
+            Store::Device(tensor) => tensor.elem_count() * tensor.dtype().size_in_bytes(),
         }
     }
 
@@ -165,11 +191,31 @@ impl Weight {
                 }
             }
             Store::Nf4(own) => own.write(scalars, out),
+            Store::Device(tensor) => {
+                let own = tensor
+                    .narrow(0, rows.start, rows.len())
+                    .and_then(|own| own.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>());
+                out.copy_from_slice(&own.expect("rows of a tensor can be fetched from its device"));
+            }
+        }
+    }
+
+    /// Rows of a table.
+    pub(crate) fn write_picked(&self, ids: &[u32], out: &mut [f32]) {
+        if let Store::Device(tensor) = &self.store {
+            let own = Tensor::new(ids, tensor.device())
+                .and_then(|ids| tensor.index_select(&ids, 0)?.to_dtype(DType::F32))
+                .and_then(|own| own.flatten_all()?.to_vec1::<f32>());
+            out.copy_from_slice(&own.expect("rows of a tensor can be fetched from its device"));
+            return;
+        }
+        for (id, out) in ids.iter().zip(out.chunks_exact_mut(self.cols)) {
+            self.write_row(*id as usize, out);
         }
     }
 
     /// One row, e.g. of an embedding.
-    pub(crate) fn write_row(&self, row: usize, out: &mut [f32]) {
+    fn write_row(&self, row: usize, out: &mut [f32]) {
         match &self.store {
             Store::Blocks(tiles) if self.rows > 0 => {
                 // A whole tile would be dequantised for one row of it.
@@ -204,6 +250,14 @@ impl Weight {
 
     /// y = x·Wᵀ for `x` of `n` rows.
     pub(crate) fn forward(&self, y: &mut [f32], x: &[f32], n: usize) {
+        if let Store::Device(tensor) = &self.store {
+            let x = Tensor::from_slice(x, (n, self.cols), tensor.device());
+            let own = x.and_then(|x| frozen(&x, tensor)?.flatten_all()?.to_vec1::<f32>());
+            y.copy_from_slice(
+                &own.expect("a product of factors that fit can be had from a device"),
+            );
+            return;
+        }
         self.for_blocks(|rows, w| {
             let block = Lay::rows(rows.len(), self.cols);
             let out = Lay::strided(n, rows.len(), self.rows);
@@ -299,6 +353,7 @@ impl std::fmt::Debug for Weight {
             Store::Bf16(_) => "bf16".to_owned(),
             Store::Blocks(tiles) => format!("{:?}", tiles.first().map(QTensor::dtype)),
             Store::Nf4(_) => "nf4".to_owned(),
+            Store::Device(tensor) => format!("{:?} on a device", tensor.dtype()),
         };
         write!(f, "Weight({} x {}, {form})", self.rows, self.cols)
     }

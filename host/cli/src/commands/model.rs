@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::{Done, Failure};
 use crate::arguments::{GenerateArguments, MergeArguments, StoredAs};
-use crate::places::{cache, catalogue, threads};
+use crate::places::{cache, catalogue, place, threads};
 use crate::screen::Screen;
 
 pub(crate) fn generate(arguments: &GenerateArguments) -> Done {
@@ -46,6 +46,7 @@ pub(crate) fn generate(arguments: &GenerateArguments) -> Done {
             sampling: (!plain).then_some(sampling),
             batch: arguments.batch,
             form: Form {
+                place: place(&arguments.device)?,
                 quantize: match &arguments.quantize {
                     Some(name) => Some(named::<Quantize>("--quantize", name)?),
                     None => None,

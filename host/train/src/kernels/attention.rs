@@ -85,6 +85,11 @@ impl Rotary {
         })
     }
 
+    /// cos and sin, (positions, dim/2) each.
+    pub(crate) fn tables(&self) -> (&[f32], &[f32]) {
+        (&self.cos, &self.sin)
+    }
+
     /// Turns one head's vector by its position, in place; back again where `inverse`.
     pub(crate) fn turn(&self, head: &mut [f32], position: usize, inverse: bool) {
         let half = self.half;

@@ -1,9 +1,9 @@
-//! A LoRA step beside PyTorch, transformers and PEFT.
+//! LoRA steps beside PyTorch, transformers and PEFT.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use serde_json::Value;
 
@@ -18,46 +18,179 @@ pub(crate) struct Arguments {
     /// A Python with torch, transformers, peft and gguf; one is set up under target/ where it is not given
     #[arg(long)]
     pub(super) python: Option<PathBuf>,
-    /// Rows of a step
-    #[arg(long, default_value_t = 4)]
-    pub(super) batch: usize,
-    /// Tokens of a row
-    #[arg(long, default_value_t = 256)]
-    pub(super) length: usize,
-    /// Trained tokens at the end of each row
-    #[arg(long, default_value_t = 154)]
-    pub(super) labelled: usize,
+    /// Only cases whose name contains this
+    #[arg(long)]
+    pub(super) case: Option<String>,
     /// Steps of a turn, one more being thrown away
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 2)]
     pub(super) steps: usize,
     /// Turns of each side
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 2)]
     pub(super) turns: usize,
     #[arg(long, default_value_t = 2)]
     pub(super) threads: usize,
+    /// `cpu`, or `cuda` for both sides: other cases, of published shapes with made-up weights
+    #[arg(long, default_value = "cpu")]
+    pub(super) device: String,
+}
+
+/// The same work on both sides.
+struct Case {
+    name: &'static str,
+    /// What both get.
+    both: &'static str,
+    /// What folkmoot gets besides.
+    ours: &'static str,
+    /// What PyTorch gets besides; none: nothing of PyTorch's is like it, and the case before is its peer.
+    theirs: Option<&'static str>,
+}
+
+const CASES: [Case; 12] = [
+    Case {
+        name: "equal work: 4 x 512, all labelled, f32",
+        both: "--batch 4 --length 512 --labelled 511",
+        ours: "",
+        theirs: Some("--head labelled"),
+    },
+    Case {
+        name: "equal work: 4 x 512, all labelled, bf16",
+        both: "--batch 4 --length 512 --labelled 511 --dtype bf16",
+        ours: "",
+        theirs: Some("--head labelled"),
+    },
+    Case {
+        name: "equal work: 4 x 512, all labelled, r 32 on all, f32",
+        both: "--batch 4 --length 512 --labelled 511 --rank 32 --targets all",
+        ours: "",
+        theirs: Some("--head labelled"),
+    },
+    Case {
+        name: "equal work: 4 x 512, all labelled, recomputed, f32",
+        both: "--batch 4 --length 512 --labelled 511 --recompute",
+        ours: "",
+        theirs: Some("--head labelled"),
+    },
+    Case {
+        name: "completion only: 4 x 512, 128 labelled, f32",
+        both: "--batch 4 --length 512 --labelled 128",
+        ours: "",
+        theirs: Some("--head all"),
+    },
+    Case {
+        name: "completion only: 4 x 512, 128 labelled, bf16",
+        both: "--batch 4 --length 512 --labelled 128 --dtype bf16",
+        ours: "",
+        theirs: Some("--head all"),
+    },
+    Case {
+        name: "completion only: 16 x 512, 128 labelled, f32",
+        both: "--batch 16 --length 512 --labelled 128",
+        ours: "",
+        theirs: Some("--head all"),
+    },
+    Case {
+        name: "ragged: 16 real rows, f32",
+        both: "--batch 16 --rows ROWS",
+        ours: "",
+        theirs: Some("--head all"),
+    },
+    Case {
+        name: "ragged: 16 real rows, bf16",
+        both: "--batch 16 --rows ROWS --dtype bf16",
+        ours: "",
+        theirs: Some("--head all"),
+    },
+    Case {
+        name: "ragged: 4 real rows, r 32 on all, f32",
+        both: "--batch 4 --rows ROWS --rank 32 --targets all",
+        ours: "",
+        theirs: Some("--head all"),
+    },
+    Case {
+        name: "quantised: 4 x 512, base in f32",
+        both: "--batch 4 --length 512 --labelled 128",
+        ours: "",
+        theirs: None,
+    },
+    Case {
+        name: "quantised: 4 x 512, base in the file's 4 and 8 bits",
+        both: "--batch 4 --length 512 --labelled 128",
+        ours: "--as-stored",
+        theirs: None,
+    },
+];
+
+/// On a GPU: no file is needed.
+const CUDA_CASES: [Case; 5] = [
+    Case {
+        name: "smollm2-135m: 16 x 512, all labelled, f32",
+        both: "--random smollm2-135m --batch 16 --length 512 --labelled 511",
+        ours: "",
+        theirs: Some("--head labelled"),
+    },
+    Case {
+        name: "smollm2-135m: 16 x 512, all labelled, bf16",
+        both: "--random smollm2-135m --batch 16 --length 512 --labelled 511 --dtype bf16",
+        ours: "",
+        theirs: Some("--head labelled"),
+    },
+    Case {
+        name: "llama-3.2-1b: 8 x 512, 128 labelled, bf16",
+        both: "--random llama-3.2-1b --batch 8 --length 512 --labelled 128 --dtype bf16",
+        ours: "",
+        theirs: Some("--head labelled"),
+    },
+    Case {
+        name: "llama-2-7b: 4 x 512, 128 labelled, bf16",
+        both: "--random llama-2-7b --batch 4 --length 512 --labelled 128 --dtype bf16",
+        ours: "",
+        theirs: Some("--head labelled"),
+    },
+    Case {
+        name: "llama-2-7b: 4 x 512, 128 labelled, recomputed, bf16",
+        both: "--random llama-2-7b --batch 4 --length 512 --labelled 128 --dtype bf16 --recompute",
+        ours: "",
+        theirs: Some("--head labelled"),
+    },
+];
+
+/// What one side came to.
+#[derive(Default)]
+struct Figures {
+    seconds: Vec<f64>,
+    tokens: Vec<f64>,
+    peak: f64,
+    base: f64,
+    losses: Vec<f64>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> Result<()> {
-    let Arguments {
-        model,
-        python,
-        batch,
-        length,
-        labelled,
-        steps,
-        turns,
-        threads,
-    } = arguments;
-    start(cargo().args(["build", "--release", "--workspace", "--example", "steps"]))?;
-    let target = target();
-    let model = match model {
-        Some(model) => model.clone(),
-        None => cached_model()?,
+    let cuda = match arguments.device.as_str() {
+        "cpu" => false,
+        "cuda" => true,
+        other => bail!("--device {other}: cpu or cuda"),
     };
-    let python = match python {
+    let examples = target().join("release/examples");
+    if cuda {
+        const CUDA: [&str; 7] = [
+            "build",
+            "--release",
+            "--package",
+            "folkmoot-train",
+            "--features",
+            "cuda",
+            "--example",
+        ];
+        start(cargo().args(CUDA).arg("steps"))?;
+    } else {
+        for example in ["steps", "rows"] {
+            start(cargo().args(["build", "--release", "--workspace", "--example", example]))?;
+        }
+    }
+    let python = match &arguments.python {
         Some(python) => python.clone(),
         None => set_up_python(
-            &target.join("bench-python"),
+            &target().join("bench-python"),
             &[
                 "torch==2.15.0",
                 "transformers==5.23.0",
@@ -67,94 +200,180 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
             ],
         )?,
     };
-    let work = [
-        ("--batch", *batch),
-        ("--length", *length),
-        ("--labelled", *labelled),
-        ("--steps", *steps),
-        ("--threads", *threads),
-    ];
-    let work: Vec<String> = work
-        .iter()
-        .flat_map(|(flag, value)| [(*flag).to_owned(), value.to_string()])
-        .collect();
+    let rows = target().join("bench-rows.json");
+    let model = match cuda {
+        true => None,
+        false => Some(prepare(arguments, &examples, &rows)?),
+    };
     let script = root().join("tests/golden/bench_train.py");
-    let sides: [(&str, Side); 3] = [
-        (
-            "folkmoot",
-            Box::new(|| Command::new(target.join("release/examples/steps"))),
-        ),
-        (
-            "peft, head at labelled positions",
-            Box::new(|| torch(&python, &script, "labelled")),
-        ),
-        (
-            "peft, head everywhere (its default)",
-            Box::new(|| torch(&python, &script, "all")),
-        ),
-    ];
-    let mut seconds = vec![Vec::new(); sides.len()];
-    let mut memory = vec![0f64; sides.len()];
-    for turn in 0..*turns {
-        for (index, (name, command)) in sides.iter().enumerate() {
-            let mut command = command();
-            command.arg("--model").arg(&model).args(&work);
-            let output = command
-                .output()
-                .with_context(|| format!("starting {command:?}"))?;
-            ensure!(
-                output.status.success(),
-                "{name}: {}",
-                String::from_utf8_lossy(&output.stderr)
-            );
-            let text = String::from_utf8_lossy(&output.stdout);
-            let line = text
-                .lines()
-                .rfind(|line| line.starts_with('{'))
-                .context("no figures")?;
-            let figures: Value = serde_json::from_str(line)?;
-            let own = figures["seconds"].as_array().context("no seconds")?;
-            let own: Vec<f64> = own.iter().filter_map(Value::as_f64).collect();
-            eprintln!("turn {}, {name}: {own:.2?} s", turn + 1);
-            memory[index] = memory[index].max(figures["peak_rss_mib"].as_f64().unwrap_or_default());
-            seconds[index].extend(own);
-        }
-    }
-    let medians: Vec<f64> = seconds.into_iter().map(median).collect();
+    let wanted = |case: &&Case| {
+        arguments
+            .case
+            .as_ref()
+            .is_none_or(|own| case.name.contains(own.as_str()))
+    };
+    let all: &[Case] = if cuda { &CUDA_CASES } else { &CASES };
+    let cases: Vec<&Case> = all.iter().filter(wanted).collect();
+    ensure!(!cases.is_empty(), "no case has that in its name");
     println!(
-        "one LoRA step (r 8, q_proj and v_proj, AdamW, f32), {batch} rows of {length} tokens, {labelled} trained each, {threads} threads"
+        "LoRA steps{}, r 8 on q_proj and v_proj where nothing else is said, AdamW, {} threads, {}; medians of {} steps in {} turns of each side, alternating",
+        model
+            .iter()
+            .filter_map(|model| model.file_name())
+            .map(|name| format!(" of `{}`", name.to_string_lossy()))
+            .collect::<String>(),
+        arguments.threads,
+        arguments.device,
+        arguments.steps * arguments.turns,
+        arguments.turns,
     );
-    for (((name, _), median), memory) in sides.iter().zip(&medians).zip(&memory) {
-        println!(
-            "{name:<36} {median:>7.3} s/step {:>7.0} tokens/s {:>6.2}x folkmoot's time, peak {memory:.0} MiB",
-            (batch * length) as f64 / median,
-            median / medians[0]
-        );
+    println!(
+        "| | folkmoot s/step | PEFT s/step | speed | folkmoot tokens/s | folkmoot MiB | PEFT MiB | memory |"
+    );
+    println!("|---|---|---|---|---|---|---|---|");
+    for case in cases {
+        let (mut ours, mut theirs) = (Figures::default(), Figures::default());
+        for _ in 0..arguments.turns {
+            let mut command = Command::new(examples.join("steps"));
+            add(&mut command, &[case.both, case.ours], &rows);
+            measure(command, model.as_deref(), arguments, &mut ours)?;
+            if let Some(own) = case.theirs {
+                let mut command = Command::new(&python);
+                command.arg(&script);
+                add(&mut command, &[case.both, own], &rows);
+                measure(command, model.as_deref(), arguments, &mut theirs)?;
+            }
+        }
+        check(case, &ours, &theirs)?;
+        println!("{}", line(case, ours, theirs));
     }
     Ok(())
 }
 
-/// Makes the command of one side.
-type Side<'a> = Box<dyn Fn() -> Command + 'a>;
-
-fn torch(python: &PathBuf, script: &PathBuf, head: &str) -> Command {
-    let mut command = Command::new(python);
-    command.arg(script).args(["--head", head]);
-    command
+/// The model's file, after writing real rows in its tokens to `rows`.
+fn prepare(arguments: &Arguments, examples: &Path, rows: &Path) -> Result<PathBuf> {
+    let cache = cache()?;
+    let model = match &arguments.model {
+        Some(model) => model.clone(),
+        None => cached_model(&cache)?,
+    };
+    let output = Command::new(examples.join("rows"))
+        .args([&model, &cache.join("files")])
+        .args(["vader-sentiment", &(16 * (arguments.steps + 1)).to_string()])
+        .output()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "rows: {said}");
+    std::fs::write(rows, output.stdout)?;
+    Ok(model)
 }
 
-/// Where the program keeps the quickstart's model.
-fn cached_model() -> Result<PathBuf> {
-    let cache = match (
+fn add(command: &mut Command, words: &[&str], rows: &Path) {
+    for word in words.iter().flat_map(|words| words.split_whitespace()) {
+        match word {
+            "ROWS" => command.arg(rows),
+            word => command.arg(word),
+        };
+    }
+}
+
+fn measure(
+    mut command: Command,
+    model: Option<&Path>,
+    arguments: &Arguments,
+    figures: &mut Figures,
+) -> Result<()> {
+    if let Some(model) = model {
+        command.arg("--model").arg(model);
+    }
+    command.args(["--device", &arguments.device]);
+    command.args(["--steps", &arguments.steps.to_string()]);
+    command.args(["--threads", &arguments.threads.to_string()]);
+    let output = command
+        .output()
+        .with_context(|| format!("starting {command:?}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{command:?}: {said}");
+    let text = String::from_utf8_lossy(&output.stdout);
+    let found = text.lines().rfind(|line| line.starts_with('{'));
+    let found: Value = serde_json::from_str(found.context("no figures")?)?;
+    let list = |key: &str| -> Vec<f64> {
+        let values = found[key].as_array().into_iter().flatten();
+        values.filter_map(Value::as_f64).collect()
+    };
+    figures.seconds.extend(list("seconds"));
+    figures.tokens = list("tokens");
+    figures.losses = list("loss");
+    let peak = ["peak_device_mib", "peak_rss_mib"];
+    let peak = peak.into_iter().find_map(|key| found[key].as_f64());
+    figures.peak = figures.peak.max(peak.unwrap_or_default());
+    figures.base = found["base_mib"].as_f64().unwrap_or_default();
+    Ok(())
+}
+
+/// Both sides did the same work: their losses agree.
+fn check(case: &Case, ours: &Figures, theirs: &Figures) -> Result<()> {
+    let bound = if case.both.contains("bf16") {
+        2e-2
+    } else {
+        1e-3
+    };
+    for (own, their) in ours.losses.iter().zip(&theirs.losses) {
+        if (own / their - 1.0).abs() > bound {
+            bail!(
+                "{}: losses {:?} and {:?}",
+                case.name,
+                ours.losses,
+                theirs.losses
+            );
+        }
+    }
+    Ok(())
+}
+
+fn line(case: &Case, ours: Figures, theirs: Figures) -> String {
+    let tokens = ours.tokens.iter().skip(1).sum::<f64>() / (ours.tokens.len() - 1).max(1) as f64;
+    let own = median(ours.seconds);
+    let (peer, speed, their_peak, memory) = match case.theirs {
+        None => (
+            "".into(),
+            "".into(),
+            format!("base {:.0}", ours.base),
+            "".into(),
+        ),
+        Some(_) => {
+            let their = median(theirs.seconds);
+            (
+                format!("{their:.2}"),
+                format!("{:.2}x", their / own),
+                format!("{:.0}", theirs.peak),
+                format!("{:.2}x", ours.peak / theirs.peak),
+            )
+        }
+    };
+    format!(
+        "| {} | {own:.2} | {peer} | {speed} | {:.0} | {:.0} | {their_peak} | {memory} |",
+        case.name,
+        tokens / own,
+        ours.peak,
+    )
+}
+
+/// The program's cache.
+fn cache() -> Result<PathBuf> {
+    match (
         std::env::var_os("FOLKMOOT_CACHE"),
         std::env::var_os("XDG_CACHE_HOME"),
         std::env::var_os("HOME"),
     ) {
-        (Some(folder), _, _) => PathBuf::from(folder),
-        (None, Some(folder), _) => PathBuf::from(folder).join("folkmoot"),
-        (None, None, Some(home)) => PathBuf::from(home).join(".cache/folkmoot"),
-        _ => anyhow::bail!("no cache folder is known; give --model"),
-    };
+        (Some(folder), _, _) => Ok(PathBuf::from(folder)),
+        (None, Some(folder), _) => Ok(PathBuf::from(folder).join("folkmoot")),
+        (None, None, Some(home)) => Ok(PathBuf::from(home).join(".cache/folkmoot")),
+        _ => bail!("no cache folder is known; give --model"),
+    }
+}
+
+/// Where the program keeps the quickstart's model.
+fn cached_model(cache: &Path) -> Result<PathBuf> {
     let model = cache.join("files/SmolLM2-135M-Instruct.Q4_1.gguf");
     ensure!(
         model.is_file(),
