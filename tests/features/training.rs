@@ -1,8 +1,10 @@
 use std::sync::Arc;
 
 use folkmoot_params::{Objective, Params, Seed};
+use std::borrow::Cow;
+
 use folkmoot_train::{
-    Adapter, Base, Batch, Data, Decoding, Example, Form, Inference, Learner, Loss, Optimizer,
+    Adapter, Base, Batch, Decoding, Drawn, Example, Form, Inference, Learner, Loss, Optimizer,
     OptimizerKind, Step, Training, clip, train,
 };
 use serde_json::Value;
@@ -272,7 +274,7 @@ fn objectives_shape_local_training() {
     let base = model();
     let (adapter, start) = (adapter(), golden_params(&base));
     let batch = golden_batch(&golden("training.json"));
-    let data = Data::Examples(batch.iter().collect());
+    let data = Drawn::Examples(batch.iter().map(Cow::Borrowed).collect());
     let training = Training {
         steps: 2,
         batch: 3,

@@ -98,7 +98,8 @@ pub(crate) struct GenerateArguments {
     /// A file with a prompt in each line
     #[arg(long, value_name = "FILE")]
     pub(crate) prompts: Option<PathBuf>,
-    /// How a prompt becomes text: plain, alpaca, vicuna, model (its chat template), or raw (as it is)
+    /// How a prompt becomes text: plain, alpaca, vicuna, chatml, llama-2, llama-3, mistral, gemma, zephyr, model (its
+    /// own), a minijinja file, or raw (as it is)
     #[arg(long, default_value = "model")]
     pub(crate) template: String,
     /// Tokens of an answer at most

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use folkmoot_data::{Catalogue, Dataset, Shape, Template, Tokenizer};
+use folkmoot_data::{Catalogue, Dataset, Learnt, Template, Tokenizer};
 use serde_json::json;
 
 fn main() -> Result<()> {
@@ -18,13 +18,15 @@ fn main() -> Result<()> {
     let tokenizer = Tokenizer::from_gguf(Path::new(&model))?;
     let catalogue = Catalogue::new(None)?;
     let entry = catalogue.get(&name)?;
-    let path = entry.fetch(Path::new(&cache), &mut |_| {})?;
-    let dataset = Dataset::from_table(entry.table(&path)?, Shape::Instruction, None)?;
+    let table = entry.table(&entry.data(Path::new(&cache), &mut |_| {})?)?;
+    let dataset = Dataset::new(table, &entry.meaning(None)?)?;
+    let plain = Template::find("plain", Path::new(""), &tokenizer)?;
     // Spread over the file, whose parts are of different domains.
-    let step = (dataset.rows.len() / count).max(1);
-    let rows = dataset.rows.iter().step_by(step).take(count).map(|row| {
-        let (instruction, response) = (row.text("instruction")?, row.text("response")?);
-        let row = Template::Plain.tokenize(&tokenizer, instruction, response, 512)?;
+    let step = (dataset.len() / count).max(1);
+    let rows = (0..dataset.len()).step_by(step).take(count).map(|row| {
+        let turns = dataset.example(row)?.turns("response")?;
+        let mut row = plain.tokenize(&tokenizer, &turns, Learnt::Last)?;
+        row.cut(512);
         Ok(json!({ "ids": row.ids, "trained": row.trained }))
     });
     let rows = rows.collect::<Result<Vec<_>>>()?;

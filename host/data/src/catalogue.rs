@@ -13,22 +13,46 @@ mod entry;
 mod fetch;
 mod http;
 mod hub;
-mod hub_model;
+mod hub_files;
 mod package;
 
-pub use entry::{Entry, Hub, HubKind, Kind, Labels, Members, Package, Source, TableSource};
+pub use entry::{
+    Entry, Hub, HubFiles, HubKind, Kind, Manual, Members, Package, Source, TableSource, Variant,
+};
 pub use fetch::Progress;
-pub use hub_model::hub_model;
+pub use hub_files::{hub_data, hub_model};
 
-const EMBEDDED: [(&str, &str); 2] = [
-    (
-        "smollm2-135m-instruct",
-        include_str!("../catalogue/smollm2-135m-instruct.toml"),
-    ),
-    (
-        "vader-sentiment",
-        include_str!("../catalogue/vader-sentiment.toml"),
-    ),
+macro_rules! embedded {
+    ($($name:literal,)*) => {
+        &[$(($name, include_str!(concat!("../catalogue/", $name, ".toml")))),*]
+    };
+}
+
+const EMBEDDED: &[(&str, &str)] = embedded![
+    "alpaca",
+    "alpaca-cleaned",
+    "alpaca-gpt4",
+    "codealpaca",
+    "fed-aya",
+    "fed-chatbot-it",
+    "fed-chatbot-pa",
+    "fed-wildchat",
+    "fed-wildchat-multi",
+    "finance-alpaca",
+    "fingpt-sentiment",
+    "flower-alpaca-gpt4",
+    "flower-codealpaca",
+    "flower-fingpt-sentiment",
+    "flower-medalpaca-flashcards",
+    "gsm8k",
+    "hh-rlhf",
+    "math",
+    "mathinstruct",
+    "medalpaca-flashcards",
+    "smollm2-135m-instruct",
+    "ultrafeedback",
+    "vader-sentiment",
+    "wizardlm-evol-instruct",
 ];
 
 /// The entries of this program and those of the user's folder.
@@ -42,7 +66,7 @@ impl Catalogue {
     pub fn new(user_folder: Option<&Path>) -> Result<Self> {
         let mut entries = BTreeMap::new();
         for (name, text) in EMBEDDED {
-            entries.insert(name.to_owned(), Entry::parse(name, text)?);
+            entries.insert((*name).to_owned(), Entry::parse(name, text)?);
         }
         let Some(folder) = user_folder else {
             return Ok(Self { entries });

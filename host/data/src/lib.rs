@@ -8,18 +8,27 @@
 
 mod catalogue;
 mod dataset;
+mod digest;
 mod mapping;
 mod nearest;
+mod prepare;
 mod table;
 mod template;
 mod tokenizer;
+mod tokens;
 
 pub use catalogue::{
-    Catalogue, Entry, Hub, HubKind, Kind, Labels, Members, Package, Progress, Source, TableSource,
-    hub_model,
+    Catalogue, Entry, Hub, HubFiles, HubKind, Kind, Manual, Members, Package, Progress, Source,
+    TableSource, Variant, hub_data, hub_model,
 };
-pub use dataset::{Dataset, Example, HeldOut, Pairing, Sample, Shape};
+pub use dataset::{
+    Broken, Dataset, Example, Fault, HeldOut, Labels, Meaning, OnBroken, OnTooLong, Pairing,
+    Report, Role, Sample, Shape, Turn,
+};
+pub use digest::digest_of;
 pub use mapping::Mapping;
-pub use table::{Format, Row, Table};
-pub use template::{Template, Tokenized};
+pub use prepare::{Plan, Prepared};
+pub use table::{Files, Format, Row, Table, Wanted};
+pub use template::{Learnt, Template, Tokenized};
 pub use tokenizer::{Offsets, Tokenizer};
+pub use tokens::Tokens;

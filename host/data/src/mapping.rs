@@ -1,16 +1,21 @@
-//! Columns made from other columns, by name or by expression. It never drops a column or a row.
+//! Columns made from other columns, by name or by expression. It never drops a row.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::LazyLock;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow};
 use minijinja::value::Serde;
-use minijinja::{Environment, UndefinedBehavior};
+use minijinja::{Environment, Expression as Compiled, UndefinedBehavior};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::ser::{SerializeMap, Serializer};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::table::Table;
+use crate::dataset::{Broken, Fault};
+use crate::table::{Table, Wanted};
+
+mod dialogues;
 
 /// Target columns in order, each with what it is made from. A later one may use an earlier one.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -33,68 +38,183 @@ struct Expression {
     expression: String,
 }
 
+/// What expressions know beside minijinja's own: Python's methods of strings and lists, and
+/// `split_dialogues(chosen, rejected)`.
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    // A missing field is an error, except where an expression asks whether it is there.
+    environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+    environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+    environment.add_function("split_dialogues", dialogues::split_dialogues);
+    environment
+});
+
 impl Mapping {
+    /// `target`, taken from `source` as it is.
+    pub fn copy(target: &str, source: &str) -> Self {
+        Self(vec![(target.to_owned(), Origin::Column(source.to_owned()))])
+    }
+
     /// Whether it maps nothing.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Adds or replaces the mapped columns; the others stay.
-    pub fn apply(&self, mut table: Table) -> Result<Table> {
+    /// Whether it makes `column`.
+    pub fn makes(&self, column: &str) -> bool {
+        self.0.iter().any(|(target, _)| target == column)
+    }
+
+    /// This mapping, and then `other`.
+    pub fn then(mut self, other: &Self) -> Self {
+        self.0.extend(other.0.iter().cloned());
+        self
+    }
+
+    /// The names of the columns that it makes.
+    pub fn targets(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(target, _)| target.as_str())
+    }
+
+    /// The mapping, compiled for the rows of `table`, which needs the columns that it starts from.
+    pub(crate) fn compile(&self, table: &Table) -> Result<Steps> {
+        let mut made: BTreeSet<&str> = BTreeSet::new();
+        let mut steps = Vec::new();
         for (target, origin) in &self.0 {
-            match origin {
-                Origin::Column(source) => copy(&mut table, target, source)?,
-                Origin::Expression(Expression { expression }) => {
-                    evaluate(&mut table, target, expression)?
+            let step = Step::new(target, origin)?;
+            for source in step
+                .sources
+                .iter()
+                .filter(|own| !made.contains(own.as_str()))
+            {
+                // What an expression asks for before it uses it may be missing.
+                if step.needs(source) {
+                    table.require(source, &format!("mapping of `{target}`"))?;
                 }
             }
-            table.note_column(target);
+            made.insert(target);
+            steps.push(step);
         }
-        Ok(table)
+        Ok(Steps(steps))
     }
 }
 
-fn copy(table: &mut Table, target: &str, source: &str) -> Result<()> {
-    table.require(source, &format!("mapping of `{target}`"))?;
-    for row in &mut table.rows {
-        let value = row.fields.get(source).cloned();
-        let value = value
-            .ok_or_else(|| anyhow!("{}: mapping of `{target}`: no field `{source}`", row.place))?;
-        row.fields.insert(target.to_owned(), value);
-    }
-    Ok(())
+/// A compiled mapping.
+#[derive(Debug, Default)]
+pub(crate) struct Steps(Vec<Step>);
+
+#[derive(Debug)]
+struct Step {
+    target: String,
+    sources: Vec<String>,
+    /// None: the source is taken as it is.
+    expression: Option<(String, Compiled<'static, 'static>)>,
 }
 
-fn evaluate(table: &mut Table, target: &str, expression: &str) -> Result<()> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    let compiled = environment
-        .compile_expression(expression)
-        .map_err(|e| anyhow!("mapping of `{target}`: expression `{expression}`: {e}"))?;
-    let mut sources: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
-    sources.sort();
-    for source in sources.iter().filter(|s| {
-        environment
-            .globals()
-            .all(|(global, _)| global != s.as_str())
-    }) {
-        table.require(source, &format!("mapping of `{target}`"))?;
+impl Step {
+    fn new(target: &str, origin: &Origin) -> Result<Self> {
+        let target = target.to_owned();
+        let Expression { expression } = match origin {
+            Origin::Column(source) => {
+                let sources = vec![source.clone()];
+                return Ok(Self {
+                    target,
+                    sources,
+                    expression: None,
+                });
+            }
+            Origin::Expression(expression) => expression,
+        };
+        let compiled = ENVIRONMENT.compile_expression_owned(expression.clone());
+        let compiled = compiled
+            .map_err(|e| anyhow!("mapping of `{target}`: expression `{expression}`: {e}"))?;
+        let known = |name: &String| ENVIRONMENT.globals().any(|(global, _)| global == name);
+        let mut sources: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
+        sources.retain(|name| !known(name));
+        sources.sort();
+        let expression = Some((expression.clone(), compiled));
+        Ok(Self {
+            target,
+            sources,
+            expression,
+        })
     }
-    for row in &mut table.rows {
+
+    /// Whether the step fails without `source`: of an expression this is known only if it has but one source or
+    /// never asks.
+    fn needs(&self, source: &str) -> bool {
+        let Some((text, _)) = &self.expression else {
+            return true;
+        };
+        let asks = [format!("if {source}"), format!("{source} is ")];
+        !asks.iter().any(|asking| text.contains(asking.as_str()))
+    }
+
+    fn value(&self, fields: &Map<String, Value>) -> Result<Value, Broken> {
+        let target = &self.target;
+        let Some((text, compiled)) = &self.expression else {
+            let source = &self.sources[0];
+            let value = fields.get(source).cloned();
+            return value.ok_or_else(|| {
+                Fault::Missing.because(format!("mapping of `{target}`: no field `{source}`"))
+            });
+        };
         let failed = |cause: String| {
-            anyhow!(
-                "{}: mapping of `{target}`: `{expression}`: {cause}",
-                row.place
-            )
+            Fault::Expression.because(format!("mapping of `{target}`: `{text}`: {cause}"))
         };
         let value = compiled
-            .eval(Serde(&row.fields))
-            .map_err(|e| failed(e.to_string()))?;
-        ensure!(!value.is_undefined(), failed("no value".to_owned()));
-        let value: Value = serde_json::to_value(&value).map_err(|e| failed(e.to_string()))?;
-        row.fields.insert(target.to_owned(), value);
+            .eval(Serde(fields))
+            .map_err(|error| failed(error.to_string()))?;
+        if value.is_undefined() {
+            return Err(failed("no value".to_owned()));
+        }
+        serde_json::to_value(&value).map_err(|error| failed(error.to_string()))
     }
-    Ok(())
+}
+
+impl Steps {
+    /// What has to be read of the table so that `targets` can be had.
+    pub(crate) fn wanted(&self, targets: &Wanted) -> Wanted {
+        let Wanted::Only(targets) = targets else {
+            return Wanted::All;
+        };
+        let mut wanted = targets.clone();
+        for step in self.0.iter().rev() {
+            if wanted.remove(&step.target) {
+                wanted.extend(step.sources.iter().cloned());
+            }
+        }
+        Wanted::Only(wanted)
+    }
+
+    /// Makes the columns of one row that `targets` need; the others stay.
+    pub(crate) fn apply(
+        &self,
+        fields: &mut Map<String, Value>,
+        targets: &Wanted,
+    ) -> Result<(), Broken> {
+        for (step, needed) in self.0.iter().zip(self.needed(targets)) {
+            if needed {
+                let value = step.value(fields)?;
+                fields.insert(step.target.clone(), value);
+            }
+        }
+        Ok(())
+    }
+
+    fn needed(&self, targets: &Wanted) -> Vec<bool> {
+        let Wanted::Only(targets) = targets else {
+            return vec![true; self.0.len()];
+        };
+        let (mut wanted, mut needed) = (targets.clone(), vec![false; self.0.len()]);
+        for (step, needed) in self.0.iter().zip(&mut needed).rev() {
+            if wanted.remove(&step.target) {
+                *needed = true;
+                wanted.extend(step.sources.iter().cloned());
+            }
+        }
+        needed
+    }
 }
 
 impl<'de> Deserialize<'de> for Mapping {
@@ -132,35 +252,41 @@ impl Serialize for Mapping {
 #[cfg(test)]
 mod tests {
     use super::Mapping;
-    use crate::table::{Format, Table};
+    use crate::table::{Format, Table, Wanted};
 
     fn table() -> Table {
-        Table::parse(
-            b"mean,text\n-0.5,bad\n0.4,\"a \"\"b\"\"\"\n",
-            Format::Csv,
-            &[],
-            "x.csv",
-        )
-        .unwrap()
+        let text = b"mean,text\n-0.5,bad\n0.4,\"a \"\"b\"\"\"\n";
+        Table::parse(text, Format::Csv, &[], "x.csv").unwrap()
     }
 
     #[test]
-    fn expressions_see_earlier_columns() {
+    fn expressions_see_earlier_columns_and_read_what_they_need() {
         let mapping: Mapping = toml::from_str(
             r#"
             z = { expression = "'negative' if mean|float <= -0.5 else 'neutral'" }
             instruction = { expression = "'Text: ' ~ text ~ '\nIt is'" }
             response = "z"
+            text = { expression = "text|upper" }
             "#,
         )
         .unwrap();
-        let table = mapping.apply(table()).unwrap();
+        let table = table();
+        let steps = mapping.compile(&table).unwrap();
+        let made = |row: usize, targets: &Wanted| {
+            let mut fields = table.row(row).unwrap().fields;
+            steps.apply(&mut fields, targets).unwrap();
+            fields
+        };
+        assert_eq!(made(0, &Wanted::All)["response"], "negative");
+        assert_eq!(made(1, &Wanted::All)["instruction"], "Text: a \"b\"\nIt is");
+        assert_eq!(made(1, &Wanted::All)["text"], "A \"B\"");
+        let response = Wanted::only(["response"]);
+        assert_eq!(steps.wanted(&response), Wanted::only(["mean"]));
+        assert!(!made(0, &response).contains_key("instruction"));
         assert_eq!(
-            table.columns,
-            ["mean", "text", "z", "instruction", "response"]
+            steps.wanted(&Wanted::only(["text", "z"])),
+            Wanted::only(["mean", "text"])
         );
-        assert_eq!(table.rows[0].fields["response"], "negative");
-        assert_eq!(table.rows[1].fields["instruction"], "Text: a \"b\"\nIt is");
     }
 
     #[test]
@@ -170,9 +296,15 @@ mod tests {
             "response = { expression = \"txt ~ '.'\" }",
         ] {
             let mapping: Mapping = toml::from_str(mapping).unwrap();
-            let error = mapping.apply(table()).unwrap_err().to_string();
+            let error = mapping.compile(&table()).unwrap_err().to_string();
             let expected = "mapping of `response`: no column `txt`, present are `mean`, `text`, nearest is `text`";
             assert_eq!(error, expected);
         }
+        let asking = "response = { expression = \"text ~ (' ' ~ input if input else '')\" }";
+        let mapping: Mapping = toml::from_str(asking).unwrap();
+        let steps = mapping.compile(&table()).unwrap();
+        let mut fields = table().row(0).unwrap().fields;
+        steps.apply(&mut fields, &Wanted::All).unwrap();
+        assert_eq!(fields["response"], "bad");
     }
 }

@@ -1,12 +1,35 @@
-//! Rows of named fields, read from JSON lines, JSON, CSV or TSV. No column has a meaning here yet.
+//! Rows of named fields in files: JSON lines, JSON, CSV, TSV, Parquet or Arrow, compressed or not, one file or
+//! many. Opening a file does not read it: rows are parsed when they are asked for, and of them only the fields
+//! that are wanted. No column has a meaning here yet.
 
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::nearest::{listed, nearest};
+use content::Content;
+use memory::Memory;
+
+mod columnar;
+mod content;
+mod delimited;
+mod files;
+mod json;
+mod memory;
+
+pub use files::Files;
+
+/// Rows that one thread parses at a time.
+const CHUNK: usize = 4096;
+/// Rows of JSON that are looked at for the names of columns.
+const LOOKED_AT: usize = 256;
 
 /// How the rows of a table are written down.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -14,36 +37,53 @@ use crate::nearest::{listed, nearest};
 pub enum Format {
     /// One JSON object per line.
     Jsonl,
-    /// One JSON array of objects.
+    /// One JSON array of objects, or an object with a list of objects for each client, which becomes the
+    /// column `client`.
     Json,
     /// Comma-separated, with RFC 4180 quotes.
     Csv,
     /// Tab-separated, in which a quote is an ordinary character.
     Tsv,
+    /// Apache Parquet.
+    Parquet,
+    /// Apache Arrow's IPC format, as a file or as a stream.
+    Arrow,
 }
 
 impl Format {
-    /// The format that the file name's extension stands for.
+    const EXTENSIONS: [(&'static str, Self); 9] = [
+        ("jsonl", Self::Jsonl),
+        ("ndjson", Self::Jsonl),
+        ("json", Self::Json),
+        ("csv", Self::Csv),
+        ("tsv", Self::Tsv),
+        ("parquet", Self::Parquet),
+        ("arrow", Self::Arrow),
+        ("feather", Self::Arrow),
+        ("ipc", Self::Arrow),
+    ];
+
+    /// The format that the file name's extension stands for; that of a compression (`gz`, `zst`) may follow it.
     pub fn of(path: &Path) -> Result<Self> {
-        let extension = path
-            .extension()
-            .and_then(|e| e.to_str())
-            .unwrap_or_default();
-        match extension.to_ascii_lowercase().as_str() {
-            "jsonl" | "ndjson" => Ok(Self::Jsonl),
-            "json" => Ok(Self::Json),
-            "csv" => Ok(Self::Csv),
-            "tsv" => Ok(Self::Tsv),
-            other => {
-                let known = ["jsonl", "ndjson", "json", "csv", "tsv"];
-                bail!(
-                    "`{}`: unknown extension `{other}`, known are {}{}",
-                    path.display(),
-                    listed(known),
-                    nearest(other, known)
-                )
-            }
+        let extension = |path: &Path| {
+            let extension = path.extension().and_then(|e| e.to_str());
+            extension.unwrap_or_default().to_ascii_lowercase()
+        };
+        let mut own = extension(path);
+        if content::COMPRESSED.contains(&own.as_str()) {
+            own = extension(&path.with_extension(""));
         }
+        let found = Self::EXTENSIONS.iter().find(|(known, _)| *known == own);
+        let Some((_, format)) = found else {
+            let known = || Self::EXTENSIONS.iter().map(|(known, _)| *known);
+            bail!(
+                "`{}`: unknown extension `{own}`, known are {}, each also with `.gz` or `.zst`{}",
+                path.display(),
+                listed(known()),
+                nearest(&own, known())
+            );
+        };
+        Ok(*format)
     }
 }
 
@@ -56,64 +96,277 @@ pub struct Row {
     pub place: String,
 }
 
+/// The columns that are read of a row.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Wanted {
+    /// Every one.
+    All,
+    /// Those with these names.
+    Only(BTreeSet<String>),
+}
+
+impl Wanted {
+    /// Only these.
+    pub fn only<'a>(columns: impl IntoIterator<Item = &'a str>) -> Self {
+        Self::Only(columns.into_iter().map(str::to_owned).collect())
+    }
+
+    /// Whether `column` is one of them.
+    pub fn has(&self, column: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(columns) => columns.contains(column),
+        }
+    }
+}
+
+/// A row's fields, or what is wrong with it.
+type Fields = Result<Map<String, Value>, String>;
+
+/// The rows of one file.
+trait Part: fmt::Debug + Send + Sync {
+    fn rows(&self) -> usize;
+
+    /// The columns that are known without reading all rows.
+    fn columns(&self) -> &[String];
+
+    /// Hands over the rows of `range` in order.
+    fn read(
+        &self,
+        range: Range<usize>,
+        wanted: &Wanted,
+        each: &mut dyn FnMut(Fields),
+    ) -> Result<()>;
+
+    fn place(&self, row: usize) -> String;
+}
+
+/// A part with the fields that all of its rows get.
+#[derive(Clone, Debug)]
+struct Sheet {
+    part: Arc<dyn Part>,
+    constants: Map<String, Value>,
+    /// Number of its first row in the table.
+    first: usize,
+}
+
 /// Rows with the names of their columns, in the order in which the columns were first seen.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Table {
-    /// Every column that some row has.
-    pub columns: Vec<String>,
-    /// The rows in file order. A row of JSON may lack some of the columns.
-    pub rows: Vec<Row>,
+    sheets: Vec<Sheet>,
+    columns: Vec<String>,
+    rows: usize,
 }
 
 impl Table {
-    /// Reads the file in the format of its extension. CSV and TSV files start with a header row.
-    pub fn read(path: &Path) -> Result<Self> {
-        let format = Format::of(path)?;
-        let bytes = std::fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
-        Self::parse(&bytes, format, &[], &path.display().to_string())
+    /// Opens a file in the format of its extension. CSV and TSV files start with a header row.
+    pub fn open(path: &Path) -> Result<Self> {
+        Self::open_as(path, Format::of(path)?, &[], &path.display().to_string())
     }
 
-    /// Reads `bytes`, called `name` in errors. `columns` names the columns of a CSV or TSV text that has
-    /// no header row; when it is empty the first row is the header.
-    pub fn parse(bytes: &[u8], format: Format, columns: &[String], name: &str) -> Result<Self> {
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-        let text = std::str::from_utf8(bytes).map_err(|error| {
-            let line = 1 + bytes[..error.valid_up_to()]
-                .iter()
-                .filter(|b| **b == b'\n')
-                .count();
-            anyhow!("`{name}` line {line}: not UTF-8: {error}")
-        })?;
-        match format {
-            Format::Jsonl => json_lines(text, name),
-            Format::Json => json_array(text, name),
-            Format::Csv => delimited(
-                text,
-                csv::ReaderBuilder::new().delimiter(b','),
-                columns,
-                name,
-            ),
-            Format::Tsv => delimited(
-                text,
-                csv::ReaderBuilder::new().delimiter(b'\t').quoting(false),
-                columns,
-                name,
-            ),
+    /// Opens the files one after another.
+    pub fn open_all(files: &Files) -> Result<Self> {
+        let mut table = Self::default();
+        for path in files.paths() {
+            table.append(Self::open(path)?)?;
         }
+        Ok(table)
+    }
+
+    /// Opens a file, called `name` in errors. `columns` names the columns of a CSV or TSV text that has no
+    /// header row; when it is empty the first row is the header.
+    pub fn open_as(path: &Path, format: Format, columns: &[String], name: &str) -> Result<Self> {
+        let bytes = Content::open(path).with_context(|| format!("reading `{}`", path.display()))?;
+        Self::of(bytes, format, columns, name)
+    }
+
+    /// Like [`Self::open_as`], of bytes in memory.
+    pub fn parse(bytes: &[u8], format: Format, columns: &[String], name: &str) -> Result<Self> {
+        Self::of(Content::Memory(bytes.into()), format, columns, name)
+    }
+
+    fn of(bytes: Content, format: Format, columns: &[String], name: &str) -> Result<Self> {
+        let part: Arc<dyn Part> = match format {
+            Format::Jsonl => Arc::new(json::Json::lines(bytes, name)?),
+            Format::Json => Arc::new(json::Json::array(bytes, name)?),
+            Format::Csv | Format::Tsv => {
+                Arc::new(delimited::Delimited::new(bytes, format, columns, name)?)
+            }
+            Format::Parquet => Arc::new(columnar::Parquet::new(bytes, name)?),
+            Format::Arrow => Arc::new(columnar::Arrow::new(bytes, name)?),
+        };
+        Self::of_part(part)
+    }
+
+    fn of_part(part: Arc<dyn Part>) -> Result<Self> {
+        let rows = part.rows();
+        ensure!(
+            u32::try_from(rows).is_ok(),
+            "{}: {rows} rows are more than can be numbered",
+            part.place(0)
+        );
+        Ok(Self {
+            columns: part.columns().to_vec(),
+            sheets: vec![Sheet {
+                part,
+                constants: Map::new(),
+                first: 0,
+            }],
+            rows,
+        })
+    }
+
+    /// Rows in memory.
+    pub fn of_rows(rows: Vec<Row>) -> Result<Self> {
+        Self::of_part(Arc::new(Memory::new(rows)))
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// The known columns. A row of JSON may lack some, and rows far down may have more.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Gives every row a field with this value.
+    pub fn constant(&mut self, column: &str, value: &Value) {
+        for sheet in &mut self.sheets {
+            sheet.constants.insert(column.to_owned(), value.clone());
+        }
+        self.note_column(column);
     }
 
     /// Adds the rows of `other` after these.
-    pub fn append(&mut self, other: Self) {
-        for column in other.columns {
-            self.note_column(&column);
+    pub fn append(&mut self, other: Self) -> Result<()> {
+        for column in &other.columns {
+            self.note_column(column);
         }
-        self.rows.extend(other.rows);
+        let first = self.rows;
+        self.rows += other.rows;
+        ensure!(
+            u32::try_from(self.rows).is_ok(),
+            "{} rows are more than can be numbered",
+            self.rows
+        );
+        self.sheets
+            .extend(other.sheets.into_iter().map(|sheet| Sheet {
+                first: first + sheet.first,
+                ..sheet
+            }));
+        Ok(())
+    }
+
+    /// Where row `row` comes from: file and line, or file and row.
+    pub fn place(&self, row: usize) -> String {
+        let sheet = self.sheet(row);
+        sheet.part.place(row - sheet.first)
+    }
+
+    fn sheet(&self, row: usize) -> &Sheet {
+        let after = self.sheets.partition_point(|sheet| sheet.first <= row);
+        &self.sheets[after - 1]
+    }
+
+    /// What `make` makes of each of `rows` (ascending numbers), in their order; `make` gets the row's number and
+    /// its wanted fields, or what is wrong with it. Threads share out the rows.
+    pub fn map<T: Send>(
+        &self,
+        rows: &[u32],
+        wanted: &Wanted,
+        make: impl Fn(usize, Fields) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let chunks = rows.len().div_ceil(CHUNK);
+        let made = (0..chunks).into_par_iter().with_max_len(1).map(|chunk| {
+            let own = &rows[chunk * CHUNK..((chunk + 1) * CHUNK).min(rows.len())];
+            let mut made = Vec::with_capacity(own.len());
+            self.read(own, wanted, &mut |row, fields| {
+                made.push(make(row, fields)?);
+                Ok(())
+            })?;
+            Ok(made)
+        });
+        let made: Vec<Result<Vec<T>>> = made.collect();
+        let mut all = Vec::with_capacity(rows.len());
+        for chunk in made {
+            all.extend(chunk?);
+        }
+        Ok(all)
+    }
+
+    /// One row with all of its fields.
+    pub fn row(&self, row: usize) -> Result<Row> {
+        let mut found = None;
+        self.read(&[row as u32], &Wanted::All, &mut |row, fields| {
+            let place = self.place(row);
+            match fields {
+                Ok(fields) => found = Some(Row { fields, place }),
+                Err(cause) => bail!("{place}: {cause}"),
+            }
+            Ok(())
+        })?;
+        found.context("a row that was asked for is handed over")
+    }
+
+    fn read(
+        &self,
+        rows: &[u32],
+        wanted: &Wanted,
+        each: &mut dyn FnMut(usize, Fields) -> Result<()>,
+    ) -> Result<()> {
+        let mut rest = rows;
+        while let Some(&first) = rest.first() {
+            let sheet = self.sheet(first as usize);
+            let end = sheet.first + sheet.part.rows();
+            // As many as follow one another in this part.
+            let run = rest.iter().enumerate();
+            let run = run.take_while(|(at, row)| {
+                **row as usize == first as usize + at && (**row as usize) < end
+            });
+            let count = run.count();
+            let (mut at, mut outcome) = (first as usize, Ok(()));
+            let from = first as usize - sheet.first;
+            sheet
+                .part
+                .read(from..from + count, wanted, &mut |mut fields| {
+                    if let Ok(fields) = &mut fields {
+                        for (column, value) in &sheet.constants {
+                            if wanted.has(column) {
+                                fields.insert(column.clone(), value.clone());
+                            }
+                        }
+                    }
+                    if outcome.is_ok() {
+                        outcome = each(at, fields);
+                    }
+                    at += 1;
+                })?;
+            outcome?;
+            rest = &rest[count..];
+        }
+        Ok(())
     }
 
     /// Refuses a column that no row has; `what` says who asked for it.
     pub(crate) fn require(&self, column: &str, what: &str) -> Result<()> {
+        if self.columns.iter().any(|c| c == column) {
+            return Ok(());
+        }
+        // It may be in rows that were not looked at yet.
+        let rows: Vec<u32> = (0..self.rows as u32).collect();
+        let wanted = Wanted::only([column]);
+        let there = self.map(&rows, &wanted, |_, fields| {
+            Ok(fields.is_ok_and(|fields| fields.contains_key(column)))
+        })?;
         ensure!(
-            self.columns.iter().any(|c| c == column),
+            there.contains(&true),
             "{what}: no column `{column}`, present are {}{}",
             listed(self.columns.iter().map(String::as_str)),
             nearest(column, self.columns.iter().map(String::as_str))
@@ -121,143 +374,12 @@ impl Table {
         Ok(())
     }
 
-    pub(crate) fn note_column(&mut self, column: &str) {
+    fn note_column(&mut self, column: &str) {
         if !self.columns.iter().any(|c| c == column) {
             self.columns.push(column.to_owned());
         }
     }
-
-    fn push(&mut self, value: Value, place: String) -> Result<()> {
-        let Value::Object(fields) = value else {
-            bail!("{place}: not a JSON object")
-        };
-        for column in fields.keys() {
-            self.note_column(column);
-        }
-        self.rows.push(Row { fields, place });
-        Ok(())
-    }
-}
-
-fn json_lines(text: &str, name: &str) -> Result<Table> {
-    let mut table = Table::default();
-    for (number, line) in text.lines().enumerate() {
-        let place = format!("`{name}` line {}", number + 1);
-        if !line.trim().is_empty() {
-            let value =
-                serde_json::from_str(line).map_err(|e| anyhow!("{place}: {}", in_line(&e)))?;
-            table.push(value, place)?;
-        }
-    }
-    Ok(table)
-}
-
-/// serde_json counts lines from the start of its input, which here is always the first one.
-fn in_line(error: &serde_json::Error) -> String {
-    error
-        .to_string()
-        .replace(" at line 1 column ", " at column ")
-}
-
-fn json_array(text: &str, name: &str) -> Result<Table> {
-    let values: Vec<Value> = serde_json::from_str(text)
-        .with_context(|| format!("`{name}`: not a JSON array of objects"))?;
-    let mut table = Table::default();
-    for (number, value) in values.into_iter().enumerate() {
-        table.push(value, format!("`{name}` row {}", number + 1))?;
-    }
-    Ok(table)
-}
-
-fn delimited(
-    text: &str,
-    reader: &mut csv::ReaderBuilder,
-    columns: &[String],
-    name: &str,
-) -> Result<Table> {
-    let mut reader = reader
-        .has_headers(false)
-        .flexible(true)
-        .from_reader(text.as_bytes());
-    let mut columns = columns.to_vec();
-    let mut rows = Vec::new();
-    let (mut line, mut seen) = (1, 0);
-    for record in reader.records() {
-        let record = record.map_err(|e| anyhow!("`{name}`: {e}"))?;
-        if columns.is_empty() {
-            columns = record.iter().map(str::to_owned).collect();
-            continue;
-        }
-        // The reader's own line numbers lag by one after a CRLF, whose LF it leaves for the next record.
-        let start = record.position().map_or(0, |p| p.byte() as usize);
-        let blank = text[start..]
-            .bytes()
-            .take_while(|b| matches!(b, b'\r' | b'\n'))
-            .count();
-        line += text[seen..start + blank]
-            .bytes()
-            .filter(|b| *b == b'\n')
-            .count();
-        seen = start + blank;
-        let place = format!("`{name}` line {line}");
-        // Checked here and not by the reader, whose message names neither the file nor the columns.
-        ensure!(
-            record.len() == columns.len(),
-            "{place}: {} fields where the {} columns {} were expected",
-            record.len(),
-            columns.len(),
-            listed(columns.iter().map(String::as_str))
-        );
-        let values = record.iter().map(Value::from);
-        rows.push(Row {
-            fields: columns.iter().cloned().zip(values).collect(),
-            place,
-        });
-    }
-    ensure!(!columns.is_empty(), "`{name}`: no header row");
-    for (i, column) in columns.iter().enumerate() {
-        ensure!(
-            !columns[..i].contains(column),
-            "`{name}`: two columns are called `{column}`"
-        );
-    }
-    Ok(Table { columns, rows })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Format, Table};
-
-    #[test]
-    fn a_bad_line_is_named() {
-        let error = Table::parse(b"a,b\n1,2\n3\n", Format::Csv, &[], "x.csv")
-            .unwrap_err()
-            .to_string();
-        assert_eq!(
-            error,
-            "`x.csv` line 3: 1 fields where the 2 columns `a`, `b` were expected"
-        );
-        let error =
-            Table::parse(b"{\"a\": 1}\n{\"a\": }\n", Format::Jsonl, &[], "x.jsonl").unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("`x.jsonl` line 2: expected value at column"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn quotes_in_tsv_are_characters() {
-        let table = Table::parse(
-            b"\xef\xbb\xbfid\ttext\r\n1\t\"a\r\n2\tb\"\r\n",
-            Format::Tsv,
-            &[],
-            "x",
-        )
-        .unwrap();
-        assert_eq!(table.columns, ["id", "text"]);
-        assert_eq!(table.rows[0].fields["text"], "\"a");
-        assert_eq!(table.rows[1].place, "`x` line 3");
-    }
-}
+mod tests;

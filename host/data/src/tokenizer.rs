@@ -2,9 +2,11 @@
 //! It adds no token that the text does not spell.
 
 use std::path::Path;
-use std::sync::OnceLock;
 
 use anyhow::{Context, Error, Result, ensure};
+use sha2::{Digest, Sha256};
+
+use crate::digest::hexadecimal;
 
 mod gguf;
 mod json;
@@ -17,8 +19,6 @@ pub type Offsets = Vec<(usize, usize)>;
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     special: Special,
-    /// The chat template, compiled when a first text needs it: many experiments never do.
-    pub(crate) chat: OnceLock<minijinja::Environment<'static>>,
 }
 
 /// What the tokenizer's surroundings say, each as the text of a token.
@@ -52,12 +52,15 @@ impl Tokenizer {
         Self::new(inner, special).with_context(|| format!("tokenizer of `{}`", path.display()))
     }
 
+    /// Of all that decides on the ids of a text, and of the chat template.
+    pub(crate) fn digest(&self) -> Result<String> {
+        let inner = self.inner.to_string(false).map_err(Error::from_boxed)?;
+        let special = format!("{:?}", self.special);
+        Ok(hexadecimal(&Sha256::digest(format!("{inner}\0{special}"))))
+    }
+
     fn new(inner: tokenizers::Tokenizer, special: Special) -> Result<Self> {
-        let tokenizer = Self {
-            inner,
-            special,
-            chat: OnceLock::new(),
-        };
+        let tokenizer = Self { inner, special };
         let Token { id, text } = &tokenizer.special.eos;
         let ids = tokenizer.encode(text)?;
         ensure!(

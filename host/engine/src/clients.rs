@@ -8,12 +8,12 @@ use anyhow::{Context, Result, anyhow, ensure};
 use folkmoot_federation::{Answer, Federation, Lease, Task};
 use folkmoot_params::{Objective, Params, Seed};
 use folkmoot_plugin::{Message, Round, State, Training as Finished};
-use folkmoot_train::{Base, Data, Trained, Training, train};
+use folkmoot_train::{Base, Shard, Trained, Training, train};
 use glob_match::glob_match;
 
 use crate::parcel::{open_message, pack_message};
 use crate::resolve::Setup;
-use crate::rows::Rows;
+use crate::rows::Own;
 use crate::updates::{blob, check_finite};
 
 /// What every client of a round works with.
@@ -154,13 +154,10 @@ fn check_keep(objective: &Objective, global: &Params) -> Result<()> {
 }
 
 /// What one client has.
-pub(crate) fn shard(setup: &Setup, client: u32) -> Data<'_> {
-    let rows = setup.shards[client as usize].iter();
-    match &setup.rows {
-        Rows::Examples(all) => Data::Examples(rows.map(|row| &all[*row as usize]).collect()),
-        Rows::Pairs(all, preference) => {
-            Data::Pairs(rows.map(|row| &all[*row as usize]).collect(), *preference)
-        }
+pub(crate) fn shard(setup: &Setup, client: u32) -> Own<'_> {
+    Own {
+        all: &setup.rows,
+        rows: &setup.shards[client as usize],
     }
 }
 

@@ -29,12 +29,7 @@ pub struct Evaluator<'a> {
 impl<'a> Evaluator<'a> {
     /// Over the held-out rows of `setup`.
     pub fn new(setup: &'a Setup) -> Result<Self> {
-        let template = setup.experiment.data.template;
-        let shape = match setup.experiment.preference {
-            Some(_) => Shape::Preference,
-            None => Shape::Instruction,
-        };
-        let examples = examples(&setup.held_out, shape, template, &setup.tokenizer)?;
+        let examples = examples(&setup.held_out, &setup.template, &setup.tokenizer)?;
         Ok(Self {
             setup,
             examples,
@@ -132,10 +127,10 @@ impl<'a> Evaluator<'a> {
 
     /// Answers in the order of the questions. Questions of like length go through the model together.
     fn answer(&self, questions: &[(usize, Question)], inference: &Inference) -> Result<Vec<Reply>> {
-        let tokenizer = &self.setup.tokenizer;
+        let (tokenizer, template) = (&self.setup.tokenizer, &self.setup.template);
         let mut jobs = Vec::with_capacity(questions.len());
         for (index, (_, question)) in questions.iter().enumerate() {
-            jobs.push((index, Job::new(question, tokenizer)?));
+            jobs.push((index, Job::new(question, tokenizer, template)?));
         }
         jobs.sort_by_key(|(index, job)| (job.group(), job.length(), *index));
         let same = |a: &(usize, Job), b: &(usize, Job)| a.1.group() == b.1.group();
@@ -177,13 +172,13 @@ enum Job {
 }
 
 impl Job {
-    fn new(question: &Question, tokenizer: &Tokenizer) -> Result<Self> {
-        let with_bos = |mut ids: Vec<u32>| match tokenizer.bos() {
-            Some(bos) if ids.first() != Some(&bos) => {
+    fn new(question: &Question, tokenizer: &Tokenizer, template: &Template) -> Result<Self> {
+        let with_bos = |mut ids: Vec<u32>| match template.missing_bos(tokenizer, &ids) {
+            Some(bos) => {
                 ids.insert(0, bos);
                 (ids, 1)
             }
-            _ => (ids, 0),
+            None => (ids, 0),
         };
         Ok(match question {
             Question::Generate {
@@ -293,23 +288,20 @@ fn run(
     batch.iter().map(reply).collect()
 }
 
-fn examples(
-    held_out: &Dataset,
-    shape: Shape,
-    template: Template,
-    tokenizer: &Tokenizer,
-) -> Result<Vec<String>> {
-    let rows = held_out.rows.iter().map(|row| {
-        let instruction = row.text("instruction")?;
+/// Each row as the JSON object that metrics see.
+fn examples(held_out: &Dataset, template: &Template, tokenizer: &Tokenizer) -> Result<Vec<String>> {
+    let rows = held_out.examples()?;
+    let answers = held_out.shape().answers();
+    let rows = rows.iter().map(|row| {
         let mut fields = row.fields.clone();
-        let prompt = template.prompt(tokenizer, instruction)?;
+        let prompt = template.prompt(tokenizer, &row.prompt)?;
         fields.insert("prompt".into(), Value::from(prompt));
-        for answer in shape.answers() {
-            let key = match shape {
-                Shape::Instruction => "continuation".to_owned(),
-                Shape::Preference => format!("{answer}_continuation"),
+        for answer in answers {
+            let key = match answers.len() {
+                1 => "continuation".to_owned(),
+                _ => format!("{answer}_continuation"),
             };
-            let continuation = template.continuation(tokenizer, instruction, row.text(answer)?)?;
+            let continuation = template.continuation(tokenizer, &row.prompt, row.text(answer)?)?;
             fields.insert(key, Value::from(continuation));
         }
         Ok(Value::Object(fields).to_string())

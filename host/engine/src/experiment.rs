@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use folkmoot_data::{HeldOut, Mapping, Pairing, Sample, Template};
+use folkmoot_data::{HeldOut, Labels, Mapping, OnBroken, OnTooLong, Pairing, Sample, Shape};
 use folkmoot_params::{Params, Seed};
 use folkmoot_train::{
     Accumulation, Adapter, Compute, Decay, Form, OptimizerKind, Preference, Quantize,
@@ -130,18 +130,42 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
-    /// A name of the catalogue, or a file (JSONL, JSON, CSV, TSV) relative to the experiment's file.
+    /// A name of the catalogue, `hub:OWNER/NAME` or `hub:OWNER/NAME@REVISION`, or a file or folder (JSONL, JSON,
+    /// CSV, TSV, Parquet, Arrow, each also with gzip or zstd) relative to the experiment's file.
     pub source: String,
-    /// Columns to make: from another by name, or by an expression. `instruction` and `response` must be there
-    /// in the end; `instruction`, `chosen` and `rejected` with `[preference]`.
+    /// Of a folder or of the hub: globs over paths, of which the files are taken.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub files: Vec<String>,
+    /// Of a folder or of the hub: the split whose files are taken.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub split: Option<String>,
+    /// Another way of the catalogue's entry to make its columns.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub variant: Option<String>,
+    /// `instruction`, `chat`, `preference`, `classification` or `text`; where it is not given, the catalogue's
+    /// entry or the columns say it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub shape: Option<Shape>,
+    /// Columns to make: from another by name, or by an expression. In the end those of the shape must be there.
     #[serde(default)]
     pub columns: Mapping,
     /// A column with a closed set of values, checked in every row.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<Labels>,
-    /// How a row becomes text.
-    pub template: Template,
-    /// Tokens after which a row is cut.
+    /// Columns of which only the first row of equal values stays.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub distinct: Vec<String>,
+    /// How a row becomes text: the name of a template, or a minijinja file; where it is not given, the catalogue's
+    /// entry says it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub template: Option<String>,
+    /// `stop` (default) or `skip`: what becomes of rows that cannot be used.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub broken: OnBroken,
+    /// `cut` (default), `skip` or `stop`: what becomes of rows with more than `max_length` tokens.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub too_long: OnTooLong,
+    /// Tokens that a row may have.
     pub max_length: usize,
     /// Of pairs: tokens from its end that a prompt keeps where prompt and longer answer exceed `max_length`;
     /// the answers are cut after that. A quarter of `max_length` where it is not given.
@@ -157,21 +181,14 @@ pub struct Data {
     pub held_out: HeldOut,
 }
 
-/// `[data.labels]`
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Labels {
-    pub column: String,
-    pub set: Vec<String>,
-}
-
 /// `[partition]`
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Partition {
     pub plugin: String,
-    /// Number of clients.
-    pub clients: u32,
+    /// Number of clients; not given where the data or the settings say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clients: Option<u32>,
     #[serde(default)]
     pub settings: toml::Table,
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
-use folkmoot_data::{Catalogue, Progress, Template, Tokenizer};
+use folkmoot_data::{Catalogue, Progress, Role, Template, Tokenizer, Turn};
 use folkmoot_params::Params;
 use folkmoot_train::{Adapter, Base, DType, Decoding, Form, Inference, Sampling, merge};
 
@@ -21,7 +21,7 @@ pub struct Model {
 pub struct Generation<'a> {
     pub prompts: &'a [String],
     /// How a prompt becomes text; none: it is text already.
-    pub template: Option<Template>,
+    pub template: Option<&'a Template>,
     pub max_tokens: usize,
     /// Texts that end an answer and are cut off.
     pub stop: &'a [String],
@@ -61,6 +61,11 @@ impl Model {
         })
     }
 
+    /// The template called `name`, or a minijinja file.
+    pub fn template(&self, name: &str) -> Result<Template> {
+        Template::find(name, Path::new(name), &self.tokenizer)
+    }
+
     /// The answer to each prompt.
     pub fn generate(&self, how: &Generation, note: &dyn Fn(&str)) -> Result<Vec<String>> {
         if let Some(sampling) = &how.sampling {
@@ -68,13 +73,19 @@ impl Model {
         }
         let tokenizer = &self.tokenizer;
         let mut ends = vec![tokenizer.eos()];
-        if let Some(template) = how.template {
+        let template = how
+            .template
+            .map(|name| Template::find(name, Path::new(name), tokenizer));
+        let template = template.transpose()?;
+        if let Some(template) = &template {
             ends.push(template.end_of_response(tokenizer)?);
         }
         let prompts = how.prompts.iter().map(|prompt| -> Result<Vec<u32>> {
             ensure!(!prompt.is_empty(), "a prompt is empty");
             match how.template {
-                Some(template) => template.prompt_ids(tokenizer, prompt),
+                Some(template) => {
+                    template.prompt_ids(tokenizer, &[Turn::new(Role::User, prompt.as_str())])
+                }
                 None => {
                     let mut ids = tokenizer.encode(prompt)?;
                     if let Some(bos) = tokenizer.bos().filter(|bos| ids.first() != Some(bos)) {

@@ -4,19 +4,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use folkmoot_data::{
-    Catalogue, Dataset, Kind as EntryKind, Progress, Shape, Table, Tokenizer, hub_model,
+    Catalogue, Dataset, Kind as EntryKind, Mapping, Meaning, Plan, Progress, Report, Shape, Table,
+    Template, Tokenizer, digest_of, hub_model,
 };
-use folkmoot_federation::Digest;
 use folkmoot_params::Params;
 use folkmoot_plugin::{Algorithm, Kind, Library, Metric, Partitioner, PluginError, Sandbox};
 use folkmoot_train::{Architecture, Base, Form, Place, Quantize};
-use serde_json::Value;
 
 use crate::experiment::{Document, Experiment};
-use crate::rows::{Rows, tokenize};
+use crate::rows::Rows;
 use crate::run::Event;
+use crate::source::{Choice, Source, memory};
 use crate::view::View;
 use crate::workers::Workers;
 
@@ -39,12 +39,15 @@ pub struct Setup {
     pub base_path: PathBuf,
     pub architecture: Architecture,
     pub tokenizer: Tokenizer,
+    pub template: Template,
     /// The token that ends a response under the template.
     pub end_of_response: u32,
     /// Training rows, tokenised, in the order of the data.
     pub rows: Rows,
     /// Rows that were cut at `max_length`.
-    pub truncated: usize,
+    pub cut: usize,
+    /// Rows that could not be used.
+    pub report: Report,
     pub held_out: Dataset,
     pub training_rows: Dataset,
     /// The rows of each client.
@@ -66,47 +69,67 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
     let experiment = &document.experiment;
     check_numbers(document)?;
     let (partitioner, algorithm, metrics) = load_plugins(document, places)?;
+    check_clients(document, &partitioner)?;
     let catalogue = Catalogue::new(places.catalogue.as_deref())?;
     let mut told = |progress| on(Event::Fetch(progress));
     let base_path = find_base(document, &catalogue, &places.cache, &mut told)?;
     let architecture = Base::peek(&base_path)?;
     let tokenizer = read_tokenizer(&base_path)?;
-    let (table, data_path, entry_labels) =
-        read_table(document, &catalogue, &places.cache, &mut told)?;
-    let (training_rows, held_out) = split(document, table, entry_labels)?;
-    on(Event::Note("tokenising".into()));
+    let source = find_data(document, &catalogue, &places.cache, &mut told)?;
+    let template = find_template(document, &source, &tokenizer)?;
+    on(Event::Note("hashing the model and the data".into()));
+    let base_digest = digest_of(&base_path, &memory(&places.cache))?;
+    let data_digest = source.digest(&places.cache)?;
+    let (table, meaning) = meaning(document, source)?;
+    let prepared = plan(document, meaning).prepare(
+        table,
+        std::slice::from_ref(&data_digest),
+        &tokenizer,
+        &template,
+        &places.cache.join("tokens"),
+        &mut |note| on(Event::Note(note.to_owned())),
+    );
     let data = &experiment.data;
-    let end_of_response = data.template.end_of_response(&tokenizer)?;
-    let (rows, truncated) = tokenize(&training_rows, experiment, &tokenizer, places.workers)?;
+    let prepared = prepared.with_context(|| format!("data `{}`", data.source))?;
+    if prepared.report.count() > 0 {
+        on(Event::Note(format!("left out: {}", prepared.report)));
+    }
+    let end_of_response = template.end_of_response(&tokenizer)?;
+    let rows = Rows::new(prepared.tokens, experiment.preference)?;
     let view = Arc::new(View {
-        dataset: training_rows.clone(),
-        lengths: rows.lengths(),
+        dataset: prepared.training.clone(),
+        lengths: Some(rows.lengths()),
     });
     let clients = experiment.partition.clients;
     let shards = partitioner
-        .partition(view, clients, experiment.seed)
-        .with_context(|| format!("partitioning {} rows over {clients} clients", rows.len()))?;
+        .partition(view, clients.unwrap_or(0), experiment.seed)
+        .with_context(|| match clients {
+            Some(clients) => format!("partitioning {} rows over {clients} clients", rows.count()),
+            None => format!("partitioning {} rows", rows.count()),
+        })?;
+    check_cohort(document, shards.len() as u32)?;
     let initial = experiment.adapter.init(
         &base_path,
         &architecture,
         experiment.seed.derive("adapter", 0),
     );
     let initial = initial.map_err(|error| document.error("adapter", &format!("{error:#}")))?;
-    on(Event::Note("hashing the model and the data".into()));
     let digests = vec![
-        (experiment.model.base.clone(), digest_of(&base_path)?),
-        (data.source.clone(), digest_of(&data_path)?),
+        (experiment.model.base.clone(), base_digest),
+        (data.source.clone(), data_digest),
     ];
     Ok(Setup {
         experiment: experiment.clone(),
         base_path,
         architecture,
         tokenizer,
+        template,
         end_of_response,
         rows,
-        truncated,
-        held_out,
-        training_rows,
+        cut: prepared.cut,
+        report: prepared.report,
+        held_out: prepared.held_out,
+        training_rows: prepared.training,
         shards,
         initial,
         partitioner,
@@ -121,33 +144,57 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
     })
 }
 
+/// Whether the number of clients is given exactly where it has to be.
+fn check_clients(document: &Document, partitioner: &Partitioner) -> Result<()> {
+    let clients = document.experiment.partition.clients;
+    if clients.is_none() && !partitioner.clients_from_data() {
+        let message = format!(
+            "partitioner `{}` needs a number of clients\n\nhint: give `clients`",
+            partitioner.plugin().name
+        );
+        return Err(document.error("partition", &message));
+    }
+    match clients {
+        Some(clients) => check_cohort(document, clients),
+        None => Ok(()),
+    }
+}
+
+/// Rules between the number of clients and what is asked of some of them.
+fn check_cohort(document: &Document, clients: u32) -> Result<()> {
+    let experiment = &document.experiment;
+    let cohort = experiment.training.cohort;
+    if cohort > clients {
+        let message = format!("cohort of {cohort} is larger than the {clients} clients");
+        return Err(document.error("training.cohort", &message));
+    }
+    let alone = experiment.compare.alone;
+    if alone > clients {
+        let message = format!("{alone} clients alone are more than the {clients} clients");
+        return Err(document.error("compare.alone", &message));
+    }
+    if let Some(attack) = &experiment.attack
+        && let Some(client) = attack.clients().iter().find(|client| **client >= clients)
+    {
+        let message = format!("client {client} of the {clients} clients cannot attack");
+        return Err(document.error("attack.clients", &message));
+    }
+    Ok(())
+}
+
 /// Rules between numbers, each error shown at the line it is about.
 fn check_numbers(document: &Document) -> Result<()> {
     let experiment = &document.experiment;
-    let (training, clients) = (&experiment.training, experiment.partition.clients);
+    let training = &experiment.training;
     let no = |key: &str, message: String| Err(document.error(key, &message));
     if experiment.rounds == 0 {
         return no("rounds", "rounds is 0".into());
     }
-    if clients == 0 {
+    if experiment.partition.clients == Some(0) {
         return no("partition.clients", "clients is 0".into());
     }
     if training.cohort == 0 {
         return no("training.cohort", "cohort is 0".into());
-    }
-    if training.cohort > clients {
-        let message = format!(
-            "cohort of {} is larger than the {clients} clients",
-            training.cohort
-        );
-        return no("training.cohort", message);
-    }
-    if experiment.compare.alone > clients {
-        let message = format!(
-            "{} clients alone are more than the {clients} clients",
-            experiment.compare.alone
-        );
-        return no("compare.alone", message);
     }
     if experiment.adapter.is_full()
         && experiment
@@ -259,12 +306,6 @@ fn check_numbers(document: &Document) -> Result<()> {
             format!("lr_floor {} is above lr {}", training.lr_floor, training.lr),
         );
     }
-    if let Some(attack) = &experiment.attack
-        && let Some(client) = attack.clients().iter().find(|client| **client >= clients)
-    {
-        let message = format!("client {client} of the {clients} clients cannot attack");
-        return no("attack.clients", message);
-    }
     if experiment.checkpoint.every == 0 {
         return no("checkpoint.every", "every is 0".into());
     }
@@ -356,101 +397,98 @@ pub(crate) fn read_tokenizer(base: &Path) -> Result<Tokenizer> {
     }
 }
 
-type EntryLabels = Option<(String, Vec<String>)>;
-
-fn read_table(
+fn find_data(
     document: &Document,
     catalogue: &Catalogue,
     cache: &Path,
     told: &mut dyn FnMut(Progress),
-) -> Result<(Table, PathBuf, EntryLabels)> {
-    let source = &document.experiment.data.source;
-    let path = document.relative(source);
-    if path.is_file() {
-        return Ok((Table::read(&path)?, path, None));
-    }
-    if source.contains(['/', '\\', '.']) {
-        return Err(document.error(
-            "data.source",
-            &format!("data file `{}` is not there", path.display()),
-        ));
-    }
-    let entry = catalogue
-        .get(source)
-        .map_err(|error| document.error("data.source", &format!("{error:#}")))?;
-    ensure!(
-        entry.kind == EntryKind::Data,
-        "catalogue entry `{source}` is no data set"
-    );
-    let path = entry.fetch(cache, told)?;
-    let table = entry.table(&path)?;
-    let labels = entry
-        .labels
-        .as_ref()
-        .map(|labels| (labels.column.clone(), labels.set.clone()));
-    Ok((table, path, labels))
-}
-
-/// Columns, labels, held-out rows, sample.
-fn split(
-    document: &Document,
-    table: Table,
-    entry_labels: EntryLabels,
-) -> Result<(Dataset, Dataset)> {
+) -> Result<Source> {
     let data = &document.experiment.data;
-    let named = |error: anyhow::Error| error.context(format!("data `{}`", data.source));
-    let table = data.columns.apply(table).map_err(named)?;
-    let own = data
-        .labels
-        .as_ref()
-        .map(|labels| (labels.column.clone(), labels.set.clone()));
-    // Pairs have other columns than the texts they are made from.
-    let labels = own.or(entry_labels.filter(|_| data.pairs.is_none()));
-    let labels = labels
-        .as_ref()
-        .map(|(column, set)| (column.as_str(), set.as_slice()));
-    let seed = document.experiment.seed;
-    let table = match &data.pairs {
-        Some(pairing) => pairing.of(table, seed).map_err(named)?,
-        None => table,
+    let choice = Choice {
+        files: data.files.clone(),
+        split: data.split.clone(),
+        variant: data.variant.clone(),
     };
-    let shape = match document.experiment.preference {
-        Some(_) => Shape::Preference,
-        None => Shape::Instruction,
-    };
-    let dataset = Dataset::from_table(table, shape, labels).map_err(named)?;
-    let (training, held_out) = dataset.split(&data.held_out, seed).map_err(named)?;
-    let training = match &data.sample {
-        Some(sample) => training.sample(sample, seed).map_err(named)?,
-        None => training,
-    };
-    if training.rows.is_empty() {
-        bail!("data `{}`: no row is left to train on", data.source);
+    let path = document.relative(&data.source);
+    match Source::find(&data.source, &path, &choice, catalogue, cache, told)? {
+        Ok(source) => Ok(source),
+        Err(unknown) => Err(document.error("data.source", &unknown)),
     }
-    Ok((training, held_out))
 }
 
-/// SHA-256 of a file, or of the names and digests of a folder's files.
-fn digest_of(path: &Path) -> Result<String> {
-    let read =
-        |path: &Path| std::fs::read(path).with_context(|| format!("reading `{}`", path.display()));
-    if path.is_file() {
-        return Ok(Digest::of(&read(path)?).to_string());
+fn find_template(document: &Document, source: &Source, tokenizer: &Tokenizer) -> Result<Template> {
+    let name = document.experiment.data.template.as_ref();
+    let Some(name) = name.or(source.template.as_ref()) else {
+        let known: Vec<String> = Template::names().map(|name| format!("`{name}`")).collect();
+        let message = format!(
+            "no template\n\nhint: give `template`: {}, or a minijinja file",
+            known.join(", ")
+        );
+        return Err(document.error("data", &message));
+    };
+    let found = Template::find(name, &document.relative(name), tokenizer);
+    found.map_err(|error| {
+        document.error(
+            "data.template",
+            &format!("{error:#}").replace("\nhint", "\n\nhint"),
+        )
+    })
+}
+
+/// What the rows mean: what the experiment says over what the catalogue's entry says.
+fn meaning(document: &Document, source: Source) -> Result<(Table, Meaning)> {
+    let (data, preference) = (&document.experiment.data, document.experiment.preference);
+    let Source { table, meaning, .. } = source;
+    let columns = meaning.columns.then(&data.columns);
+    let named = || format!("data `{}`", data.source);
+    let (table, columns) = match &data.pairs {
+        Some(pairing) => {
+            let pairs = pairing.of(table, &columns, document.experiment.seed);
+            (pairs.with_context(named)?, Mapping::default())
+        }
+        None => (table, columns),
+    };
+    // Pairs have other columns than the texts they are made from.
+    let of_entry = data.pairs.is_none();
+    let shape = data.shape.or(meaning.shape.filter(|_| of_entry));
+    let shape = match (shape, preference) {
+        (None, Some(_)) => Some(Shape::Preference),
+        (shape, _) => shape,
+    };
+    let distinct = match data.distinct.is_empty() && of_entry {
+        true => meaning.distinct,
+        false => data.distinct.clone(),
+    };
+    let labels = data.labels.clone().or(meaning.labels.filter(|_| of_entry));
+    let meaning = Meaning {
+        columns,
+        shape,
+        labels,
+        distinct,
+    };
+    let pairs = meaning.shape == Some(Shape::Preference);
+    if preference.is_some() != pairs {
+        let message = match pairs {
+            true => "pairs of answers are learnt with `[preference]` only",
+            false => "`[preference]` learns from pairs of answers, and rows have another shape",
+        };
+        return Err(document.error("data.shape", message));
     }
-    let entries =
-        std::fs::read_dir(path).with_context(|| format!("reading `{}`", path.display()))?;
-    let mut files = entries
-        .map(|entry| Ok(entry?.path()))
-        .collect::<Result<Vec<_>>>()?;
-    files.sort();
-    let mut listing = serde_json::Map::new();
-    for file in files.iter().filter(|file| file.is_file()) {
-        let name = file
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        listing.insert(name, Value::from(digest_of(file)?));
+    Ok((table, meaning))
+}
+
+fn plan(document: &Document, meaning: Meaning) -> Plan {
+    let (data, seed) = (&document.experiment.data, document.experiment.seed);
+    Plan {
+        meaning,
+        broken: data.broken,
+        held_out: data.held_out.clone(),
+        sample: data.sample.clone(),
+        max_length: data.max_length,
+        max_prompt: data
+            .max_prompt_length
+            .unwrap_or((data.max_length / 4).max(1)),
+        too_long: data.too_long,
+        seed,
     }
-    Ok(Digest::of(Value::Object(listing).to_string().as_bytes()).to_string())
 }

@@ -3,22 +3,20 @@
 use folkmoot_data::Dataset;
 use folkmoot_plugin::View as PluginView;
 
-/// The training rows, with the length of each in tokens.
+/// Rows, with the length of each in tokens.
 pub(crate) struct View {
     pub(crate) dataset: Dataset,
-    pub(crate) lengths: Vec<u32>,
+    /// None: no model is at hand, and lengths are counted in words.
+    pub(crate) lengths: Option<Vec<u32>>,
 }
 
 impl PluginView for View {
     fn examples(&self) -> u32 {
-        self.dataset.rows.len() as u32
+        self.dataset.len() as u32
     }
 
     fn columns(&self) -> Vec<String> {
-        let first = self.dataset.rows.first();
-        first
-            .map(|row| row.fields.keys().cloned().collect())
-            .unwrap_or_default()
+        self.dataset.columns().to_vec()
     }
 
     fn categories(&self, column: &str) -> Result<(Vec<u32>, Vec<String>), String> {
@@ -34,12 +32,17 @@ impl PluginView for View {
     }
 
     fn lengths(&self) -> Result<Vec<u32>, String> {
-        Ok(self.lengths.clone())
+        if let Some(lengths) = &self.lengths {
+            return Ok(lengths.clone());
+        }
+        let texts = self.dataset.texts().map_err(|error| format!("{error:#}"))?;
+        let words = texts
+            .iter()
+            .map(|text| text.split_whitespace().count() as u32);
+        Ok(words.collect())
     }
 
     fn text(&self, example: u32) -> Option<String> {
-        let row = self.dataset.rows.get(example as usize)?;
-        let response = row.text("response").or_else(|_| row.text("chosen")).ok()?;
-        Some(format!("{}\n{response}", row.text("instruction").ok()?))
+        self.dataset.text(example as usize).ok()
     }
 }

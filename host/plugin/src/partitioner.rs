@@ -40,7 +40,14 @@ impl Partitioner {
         &self.plugin
     }
 
-    /// The rows of each client: as many shards as clients, every row at most once, no shard empty.
+    /// Whether the number of clients comes from the data or the settings, and may be left out.
+    pub fn clients_from_data(&self) -> bool {
+        let said = self.plugin.description.traits.get("clients_from_data");
+        said.and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// The rows of each client: as many shards as clients (0: as many as the plugin says), every row at most once,
+    /// no shard empty.
     pub fn partition(
         &self,
         data: Arc<dyn View>,
@@ -62,7 +69,10 @@ impl Partitioner {
 }
 
 fn check_shards(shards: &[Vec<u32>], clients: u32, rows: u32) -> Result<(), String> {
-    if shards.len() != clients as usize {
+    if clients == 0 && shards.is_empty() {
+        return Err("no client".into());
+    }
+    if clients > 0 && shards.len() != clients as usize {
         return Err(format!("{} shards for {clients} clients", shards.len()));
     }
     let mut owner = vec![None; rows as usize];
@@ -102,6 +112,8 @@ mod tests {
             );
         };
         check(&[&[0, 2], &[1]], "");
+        let three = vec![vec![0], vec![1], vec![2]];
+        assert!(check_shards(&three, 0, 3).is_ok() && check_shards(&[], 0, 3).is_err());
         check(&[&[0, 1, 2]], "1 shards for 2 clients");
         check(&[&[0, 1], &[]], "client 1 holds no example");
         check(&[&[0], &[3]], "client 1 holds row 3 of 3");

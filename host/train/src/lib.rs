@@ -39,5 +39,7 @@ pub use optimizer::{Optimizer, OptimizerKind, clip};
 pub use preference::{Pair, PairLoss, Preference};
 pub use sampling::Sampling;
 pub use schedule::{Decay, Schedule};
-pub use trainer::{Accumulation, Data, Example, Rewards, Trained, Training, rewards, train};
+pub use trainer::{
+    Accumulation, Drawn, Example, Rewards, Shard, Trained, Training, rewards, train,
+};
 pub use weight::Quantize;

@@ -1,6 +1,6 @@
 //! Local training: some optimizer steps on a client's examples or pairs, from the global parameters.
 
-use std::ops::Range;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
@@ -21,53 +21,73 @@ pub struct Example {
     pub trained: Vec<bool>,
 }
 
-/// What a client has.
+/// What a client has: rows or pairs by number, made when a step draws them.
+pub trait Shard {
+    /// Rows or pairs.
+    fn len(&self) -> usize;
+
+    /// Whether there is nothing.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Some of it, in this order.
+    fn draw(&self, rows: &mut dyn Iterator<Item = usize>) -> Drawn<'_>;
+}
+
+/// Rows or pairs in memory.
 #[derive(Clone)]
-pub enum Data<'a> {
-    Examples(Vec<&'a Example>),
+pub enum Drawn<'a> {
+    Examples(Vec<Cow<'a, Example>>),
     Pairs(Vec<&'a Pair>, Preference),
 }
 
-impl<'a> Data<'a> {
-    /// Rows or pairs.
-    pub fn len(&self) -> usize {
+impl Shard for Drawn<'_> {
+    fn len(&self) -> usize {
         match self {
             Self::Examples(examples) => examples.len(),
             Self::Pairs(pairs, _) => pairs.len(),
         }
     }
 
-    /// Whether there is nothing.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Some of it, in this order.
-    fn select(&self, indices: impl Iterator<Item = usize>) -> Self {
+    fn draw(&self, rows: &mut dyn Iterator<Item = usize>) -> Drawn<'_> {
         match self {
-            Self::Examples(all) => Self::Examples(indices.map(|index| all[index]).collect()),
+            Self::Examples(all) => {
+                Drawn::Examples(rows.map(|row| Cow::Borrowed(all[row].as_ref())).collect())
+            }
             Self::Pairs(all, preference) => {
-                Self::Pairs(indices.map(|index| all[index]).collect(), *preference)
+                Drawn::Pairs(rows.map(|row| all[row]).collect(), *preference)
             }
         }
     }
+}
 
-    fn batch<'b>(&'b self, range: Range<usize>) -> Batch<'b>
-    where
-        'a: 'b,
-    {
+impl Drawn<'_> {
+    fn refs(&self) -> Refs<'_> {
         match self {
-            Self::Examples(all) => Batch::Examples(&all[range]),
-            Self::Pairs(all, preference) => Batch::Pairs(&all[range], *preference),
+            Self::Examples(all) => Refs::Examples(all.iter().map(AsRef::as_ref).collect()),
+            Self::Pairs(all, preference) => Refs::Pairs(all, *preference),
         }
     }
+}
 
+/// What was drawn, as the model takes it.
+enum Refs<'a> {
+    Examples(Vec<&'a Example>),
+    Pairs(&'a [&'a Pair], Preference),
+}
+
+impl Refs<'_> {
     /// In parts of at most `size`.
-    fn parts(&self, size: usize) -> impl Iterator<Item = Batch<'_>> {
-        let count = self.len();
-        (0..count)
-            .step_by(size.max(1))
-            .map(move |first| self.batch(first..(first + size).min(count)))
+    fn parts(&self, size: usize) -> Vec<Batch<'_>> {
+        let size = size.max(1);
+        match self {
+            Self::Examples(all) => all.chunks(size).map(Batch::Examples).collect(),
+            Self::Pairs(all, preference) => all
+                .chunks(size)
+                .map(|own| Batch::Pairs(own, *preference))
+                .collect(),
+        }
     }
 }
 
@@ -176,7 +196,7 @@ pub fn train(
     base: &Arc<Base>,
     adapter: &Adapter,
     start: &Params,
-    data: &Data,
+    data: &dyn Shard,
     training: &Training,
     objective: &Objective,
     seed: Seed,
@@ -224,7 +244,7 @@ pub fn rewards(
 /// What every descent of a client works with.
 struct Local<'a> {
     learner: Learner,
-    data: &'a Data<'a>,
+    data: &'a dyn Shard,
     training: &'a Training,
 }
 
@@ -243,7 +263,13 @@ impl Local<'_> {
             some => some.min(self.data.len()),
         };
         let (mut sum, mut trained) = (0.0, 0);
-        for batch in self.data.select(0..rows).parts(self.micro_batch()) {
+        let size = self.micro_batch();
+        for first in (0..rows).step_by(size.max(1)) {
+            let drawn = self.data.draw(&mut (first..(first + size).min(rows)));
+            let refs = drawn.refs();
+            let Some(batch) = refs.parts(size).pop() else {
+                continue;
+            };
             let own = self.learner.loss(params, batch)?;
             sum += own.mean * own.trained as f64;
             trained += own.trained;
@@ -271,12 +297,12 @@ impl Local<'_> {
         let mut sums = Sums::default();
         let (mut rates, mut grad_norm) = (0.0, 0.0);
         let mut frozen = objective::frozen(objective, start, 0.0);
-        let mut batch = self.data.select(std::iter::empty());
+        let mut batch = self.data.draw(&mut std::iter::empty());
         for step in 0..training.steps {
             let at = || format!("step {}", step + 1);
             // On an envelope several steps look at one batch.
             if anchor.as_ref().is_none_or(|anchor| anchor.begins(step)) {
-                batch = self.data.select(order.take(training.batch));
+                batch = self.data.draw(&mut order.take(training.batch));
             }
             if !objective.freeze_during.is_empty() {
                 let share = step as f64 / training.steps as f64;
@@ -334,11 +360,12 @@ impl Local<'_> {
     fn gradient(
         &self,
         params: &Params,
-        batch: &Data,
+        batch: &Drawn,
         masks: Seed,
         sums: &mut Sums,
     ) -> Result<Vec<f32>> {
-        let parts: Vec<Batch> = batch.parts(self.micro_batch()).collect();
+        let refs = batch.refs();
+        let parts = refs.parts(self.micro_batch());
         let whole: usize = parts.iter().map(|part| part.count()).sum();
         ensure!(whole > 0, "a batch without a trained token has no loss");
         let mut gradient: Vec<f32> = Vec::new();

@@ -54,12 +54,14 @@ fn report(setup: &Setup) -> String {
         (
             "data",
             format!(
-                "{}: {} rows to train on ({} cut at {} tokens), {} held out",
+                "{}: {} rows to train on ({} cut at {} tokens), {} held out, {} left out; template {}",
                 experiment.data.source,
-                count(setup.rows.len()),
-                setup.truncated,
+                count(setup.rows.count()),
+                setup.cut,
                 experiment.data.max_length,
-                count(setup.held_out.rows.len())
+                count(setup.held_out.len()),
+                count(setup.report.count()),
+                setup.template.name()
             ),
         ),
         ("partitioner", plugin(setup.partitioner.plugin())),

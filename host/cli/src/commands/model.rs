@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use folkmoot_engine::{
-    Compute, DType, Event, Form, Generation, Model, Quantize, Sampling, Seed, Template, Workers,
+    Compute, DType, Event, Form, Generation, Model, Quantize, Sampling, Seed, Workers,
 };
 use serde::de::DeserializeOwned;
 
@@ -15,10 +15,19 @@ use crate::screen::Screen;
 
 pub(crate) fn generate(arguments: &GenerateArguments) -> Done {
     let screen = Screen::new();
-    let (prompts, model, workers) = (|| -> Result<_> {
+    let (prompts, model, template, workers) = (|| -> Result<_> {
         let prompts = prompts(arguments)?;
         let model = find(&arguments.model, arguments.adapter.as_deref(), &screen)?;
-        Ok((prompts, model, Workers::new(threads(arguments.threads)?)))
+        let template = match arguments.template.as_str() {
+            "raw" => None,
+            name => Some(model.template(name)?),
+        };
+        Ok((
+            prompts,
+            model,
+            template,
+            Workers::new(threads(arguments.threads)?),
+        ))
     })()
     .map_err(Failure::Usage)?;
     let plain = arguments.temperature == 0.0 && arguments.repetition_penalty == 1.0;
@@ -37,10 +46,7 @@ pub(crate) fn generate(arguments: &GenerateArguments) -> Done {
         );
         Ok(Generation {
             prompts: &prompts,
-            template: match arguments.template.as_str() {
-                "raw" => None,
-                name => Some(named::<Template>("--template", name)?),
-            },
+            template: template.as_ref(),
             max_tokens: arguments.max_tokens,
             stop: &arguments.stop,
             sampling: (!plain).then_some(sampling),

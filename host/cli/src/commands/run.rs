@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Done {
             100.0 * (1.0 - outcome.training_seconds / outcome.seconds)
         ));
     }
-    println!("{}", table(&outcome.rows, setup.held_out.rows.len()));
+    println!("{}", table(&outcome.rows, setup.held_out.len()));
     Ok(())
 }
 

@@ -1,16 +1,21 @@
 //! What the file of a catalogue entry says, checked, and reading the tables it describes. It fetches nothing.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::archive;
+use super::fetch::Progress;
+use super::hub_files::hub_data;
+use crate::dataset::{Labels, Meaning, Shape};
 use crate::mapping::Mapping;
-use crate::table::{Format, Table};
+use crate::nearest::listed;
+use crate::table::{Files, Format, Table};
 
-/// One public file.
+/// A public file, or the files of a public data set.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
@@ -25,23 +30,82 @@ pub struct Entry {
     pub licence: String,
     /// What to cite.
     pub citation: String,
-    /// The file's name in the cache.
+    /// The file's name in the cache, where the entry is one file.
+    #[serde(default)]
     pub file: String,
     /// Its size in bytes.
+    #[serde(default)]
     pub size: u64,
     /// Its SHA-256 digest, in lower-case hexadecimal.
+    #[serde(default)]
     pub sha256: String,
     /// Where to get it, tried in order.
+    #[serde(default)]
     pub sources: Vec<Source>,
-    /// The tables of a data entry, read one after another.
+    /// The tables of that file, read one after another.
     #[serde(default)]
     pub tables: Vec<TableSource>,
+    /// Files of a data set of the hub, instead of a file with a digest.
+    #[serde(default)]
+    pub hub: Option<HubFiles>,
+    /// Files that have to be fetched by hand.
+    #[serde(default)]
+    pub manual: Option<Manual>,
+    /// What a row is.
+    #[serde(default)]
+    pub shape: Option<Shape>,
+    /// The template that its users use.
+    #[serde(default)]
+    pub template: Option<String>,
+    /// Columns of which only the first row of equal values stays.
+    #[serde(default)]
+    pub distinct: Vec<String>,
+    /// The column that says whose a row is.
+    #[serde(default)]
+    pub natural: Option<String>,
     /// The columns made from the tables' own.
     #[serde(default)]
     pub columns: Mapping,
+    /// Other ways to make the columns, by name.
+    #[serde(default)]
+    pub variants: BTreeMap<String, Variant>,
     /// The closed set of values that one column has, for classification.
     #[serde(default)]
     pub labels: Option<Labels>,
+}
+
+/// Files of a data set of the hub.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HubFiles {
+    /// `owner/name`.
+    pub repo: String,
+    /// A commit, or a branch or tag, which is asked for its commit each time.
+    pub revision: String,
+    /// Globs over paths in the repository; all files that hold rows where there is none.
+    #[serde(default)]
+    pub files: Vec<String>,
+    /// The split that the files belong to.
+    #[serde(default)]
+    pub split: Option<String>,
+}
+
+/// Files that no program can fetch.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manual {
+    /// Where a browser gets them.
+    pub address: String,
+    /// Their paths in what is got there.
+    pub files: Vec<String>,
+}
+
+/// Another way to make the columns of a data set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Variant {
+    /// Instead of the entry's own.
+    pub columns: Mapping,
 }
 
 /// What an entry is for.
@@ -145,22 +209,33 @@ pub struct TableSource {
     pub constants: Map<String, Value>,
 }
 
-/// The closed set of values of a column.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Labels {
-    /// The column.
-    pub column: String,
-    /// Its values.
-    pub set: Vec<String>,
-}
-
 impl Entry {
     pub(super) fn parse(name: &str, text: &str) -> Result<Self> {
         let mut entry: Self =
             toml::from_str(text).with_context(|| format!("catalogue entry `{name}`"))?;
         name.clone_into(&mut entry.name);
         // The name becomes a path under the cache, and entries come from strangers.
+        let ways = [
+            !entry.file.is_empty(),
+            entry.hub.is_some(),
+            entry.manual.is_some(),
+        ];
+        ensure!(
+            ways.iter().filter(|way| **way).count() == 1,
+            "catalogue entry `{name}`: one of `file`, `[hub]` and `[manual]` says where it is from"
+        );
+        if entry.file.is_empty() {
+            ensure!(
+                entry.kind == Kind::Data && entry.sources.is_empty() && entry.tables.is_empty(),
+                "catalogue entry `{name}`: `sources` and `tables` belong to a `file`"
+            );
+            let hub = entry.hub.as_ref();
+            ensure!(
+                hub.is_none_or(|hub| hub.repo.contains('/')),
+                "catalogue entry `{name}`: hub repo is not `owner/name`"
+            );
+            return Ok(entry);
+        }
         ensure!(
             is_file_name(&entry.file),
             "catalogue entry `{name}`: file `{}` is not a plain name",
@@ -202,10 +277,14 @@ impl Entry {
             }
         }
         match entry.kind {
-            Kind::Data => ensure!(
-                !entry.tables.is_empty(),
-                "catalogue entry `{name}`: data without tables"
-            ),
+            Kind::Data => {
+                let at = || format!("catalogue entry `{name}`: data without tables");
+                let table = entry
+                    .tables
+                    .is_empty()
+                    .then(|| Format::of(Path::new(&entry.file)));
+                table.transpose().with_context(at)?;
+            }
             Kind::Model => ensure!(
                 entry.tables.is_empty() && entry.columns.is_empty() && entry.labels.is_none(),
                 "catalogue entry `{name}`: a model has no tables, columns or labels"
@@ -214,35 +293,87 @@ impl Entry {
         Ok(entry)
     }
 
-    /// Reads the tables of a data entry from its fetched file, with constants and columns in place.
-    pub fn table(&self, path: &Path) -> Result<Table> {
+    /// The files of a data entry, fetched if need be.
+    pub fn data(&self, cache: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Files> {
         ensure!(
             self.kind == Kind::Data,
-            "catalogue entry `{}` is a model and has no tables",
+            "catalogue entry `{}` is a model, not a data set",
             self.name
         );
+        if let Some(HubFiles {
+            repo,
+            revision,
+            files,
+            split,
+        }) = &self.hub
+        {
+            let folder = hub_data(repo, revision, files, split.as_deref(), cache, progress)?;
+            return Files::find(&folder, files, split.as_deref());
+        }
+        let Some(Manual { address, files }) = &self.manual else {
+            return Ok(Files::these(vec![self.fetch(cache, progress)?]));
+        };
+        let folder = cache.join("manual").join(&self.name);
+        let paths: Vec<PathBuf> = files.iter().map(|file| folder.join(file)).collect();
+        for path in &paths {
+            ensure!(
+                path.is_file(),
+                "catalogue entry `{}`: `{}` is not there, and no program can fetch it\nhint: get {address} with a \
+                 browser and unpack it so that the file lies there",
+                self.name,
+                path.display()
+            );
+        }
+        Ok(Files::these(paths))
+    }
+
+    /// The tables of a data entry's files, one after another, with the constants of each.
+    pub fn table(&self, files: &Files) -> Result<Table> {
+        let [path] = files.paths() else {
+            return Table::open_all(files);
+        };
+        if self.tables.is_empty() {
+            return Table::open_all(files);
+        }
         let mut table = Table::default();
         for source in &self.tables {
-            let (bytes, name) = match &source.member {
-                Some(member) => (archive::read(path, member)?, member.clone()),
-                None => {
-                    let bytes = std::fs::read(path)
-                        .with_context(|| format!("reading `{}`", path.display()))?;
-                    (bytes, path.display().to_string())
+            let (format, columns) = (source.format, &source.columns);
+            let mut part = match &source.member {
+                Some(member) => {
+                    Table::parse(&archive::read(path, member)?, format, columns, member)?
                 }
+                None => Table::open_as(path, format, columns, &path.display().to_string())?,
             };
-            let mut part = Table::parse(&bytes, source.format, &source.columns, &name)?;
             for (column, value) in &source.constants {
-                part.note_column(column);
-                for row in &mut part.rows {
-                    row.fields.insert(column.clone(), value.clone());
-                }
+                part.constant(column, value);
             }
-            table.append(part);
+            table.append(part)?;
         }
-        self.columns
-            .apply(table)
-            .with_context(|| format!("catalogue entry `{}`", self.name))
+        Ok(table)
+    }
+
+    /// What its rows mean, in one of its variants.
+    pub fn meaning(&self, variant: Option<&str>) -> Result<Meaning> {
+        let columns = match variant {
+            None => &self.columns,
+            Some(variant) => {
+                let found = self.variants.get(variant).with_context(|| {
+                    let known = self.variants.keys().map(String::as_str);
+                    let name = &self.name;
+                    format!(
+                        "catalogue entry `{name}` has no variant `{variant}`, but {}",
+                        listed(known)
+                    )
+                });
+                &found?.columns
+            }
+        };
+        Ok(Meaning {
+            columns: columns.clone(),
+            shape: self.shape,
+            labels: self.labels.clone(),
+            distinct: self.distinct.clone(),
+        })
     }
 
     fn check_digest(&self, what: &str, digest: &str) -> Result<()> {

@@ -2,16 +2,15 @@
 //! digest is wrong never gets its final name.
 
 use std::fmt;
-use std::fs::{self, File};
-use std::io::{self, Read};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, bail, ensure};
-use sha2::{Digest, Sha256};
 
 use super::entry::{Entry, Source};
 use super::{http, hub, package};
+use crate::digest::digest;
 
 /// What a fetch is doing.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -226,23 +225,6 @@ fn discard(part: &Path, why: &anyhow::Error, progress: &mut dyn FnMut(Progress))
         part.display()
     )));
     fs::remove_file(part).with_context(|| format!("deleting `{}`", part.display()))
-}
-
-fn digest(file: &Path) -> io::Result<String> {
-    let mut hasher = Sha256::new();
-    let mut file = File::open(file)?;
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => hasher.update(&buffer[..read]),
-        }
-    }
-    Ok(hasher
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect())
 }
 
 /// The size and time of change that a file had when its digest was last found right.

@@ -41,28 +41,62 @@ pub(super) fn attempt(
     })
 }
 
-/// The commit that a revision of a model repository stands for now.
-pub(super) fn commit(endpoint: Option<&str>, repo: &str, revision: &str) -> Result<String> {
+/// The commit that a revision of a repository stands for now.
+pub(super) fn commit(
+    endpoint: Option<&str>,
+    kind: HubKind,
+    repo: &str,
+    revision: &str,
+) -> Result<String> {
     let (owner, name) = owner_and_name(repo)?;
-    let question = async |client: HFClient| {
-        let model = client.model(owner, name);
-        let answer = model.info().revision(revision).send();
-        let info = timeout(ANSWER, answer).await.context("no answer")??;
-        info.sha.context("the hub names no commit")
+    let question = async |client: HFClient| match kind {
+        HubKind::Model => {
+            let model = client.model(owner, name);
+            let answer = model.info().revision(revision).send();
+            let info = timeout(ANSWER, answer).await.context("no answer")??;
+            info.sha.context("the hub names no commit")
+        }
+        HubKind::Dataset => {
+            let dataset = client.dataset(owner, name);
+            let answer = dataset.info().revision(revision).send();
+            let info = timeout(ANSWER, answer).await.context("no answer")??;
+            info.sha.context("the hub names no commit")
+        }
     };
     talk(endpoint, question, || ())
 }
 
-/// The files of a model repository at a commit, with sizes and, where the hub has them, digests.
-pub(super) fn files(endpoint: Option<&str>, repo: &str, commit: &str) -> Result<Vec<RepoSibling>> {
+/// The files of a repository at a commit, with sizes and, where the hub has them, digests.
+pub(super) fn files(
+    endpoint: Option<&str>,
+    kind: HubKind,
+    repo: &str,
+    commit: &str,
+) -> Result<Vec<RepoSibling>> {
     let (owner, name) = owner_and_name(repo)?;
+    // hf-hub has no option for `blobs`, without which the hub leaves out sizes and digests, and its listing
+    // of the tree reads no digests; what follows the name here becomes part of the address.
+    let name = format!("{name}/revision/{commit}?blobs=true");
     let question = async |client: HFClient| {
-        // hf-hub has no option for `blobs`, without which the hub leaves out sizes and digests, and its listing
-        // of the tree reads no digests; what follows the name here becomes part of the address.
-        let model = client.model(owner, format!("{name}/revision/{commit}?blobs=true"));
-        let answer = model.info().send();
-        let info = timeout(ANSWER, answer).await.context("no answer")??;
-        info.siblings.context("the hub lists no files")
+        let files = match kind {
+            HubKind::Model => {
+                let model = client.model(owner, name);
+                let answer = model.info().send();
+                timeout(ANSWER, answer)
+                    .await
+                    .context("no answer")??
+                    .siblings
+            }
+            HubKind::Dataset => {
+                let dataset = client.dataset(owner, name);
+                let answer = dataset.info().send();
+                timeout(ANSWER, answer)
+                    .await
+                    .context("no answer")??
+                    .siblings
+            }
+        };
+        files.context("the hub lists no files")
     };
     talk(endpoint, question, || ())
 }

@@ -1,7 +1,5 @@
 //! Choosing the rows that are only for evaluation. It never cuts a group in two.
 
-use std::collections::HashMap;
-
 use anyhow::{Result, bail};
 use folkmoot_params::Seed;
 use rand::seq::SliceRandom;
@@ -31,18 +29,18 @@ enum Side {
 }
 
 impl HeldOut {
-    pub(super) fn split(&self, dataset: Dataset, seed: Seed) -> Result<(Dataset, Dataset)> {
+    pub(super) fn split(&self, dataset: &Dataset, seed: Seed) -> Result<(Dataset, Dataset)> {
         let (classes, names) = match &self.balance {
             Some(column) => dataset.categories(column)?,
-            None => (vec![0; dataset.rows.len()], vec!["all".to_owned()]),
+            None => (vec![0; dataset.len()], vec!["all".to_owned()]),
         };
         let wanted: Vec<usize> = (0..names.len())
             .map(|i| self.rows / names.len() + usize::from(i < self.rows % names.len()))
             .collect();
         let mut missing = wanted.clone();
-        let mut sides = vec![Side::Train; dataset.rows.len()];
+        let mut sides = vec![Side::Train; dataset.len()];
 
-        for group in self.groups(&dataset, seed)? {
+        for group in self.groups(dataset, seed)? {
             let taken: Vec<bool> = group
                 .iter()
                 .map(|&row| {
@@ -72,34 +70,34 @@ impl HeldOut {
                 had.join(", ")
             );
         }
-        let mut train = Dataset::default();
-        let mut held_out = Dataset::default();
-        for (row, side) in dataset.rows.into_iter().zip(sides) {
-            match side {
-                Side::Train => train.rows.push(row),
-                Side::HeldOut => held_out.rows.push(row),
-                Side::Neither => {}
-            }
-        }
-        Ok((train, held_out))
+        let of = |side: Side| {
+            let rows = dataset.rows().iter().zip(&sides);
+            let own = rows.filter(|(_, own)| **own == side).map(|(row, _)| *row);
+            dataset.of(own.collect())
+        };
+        Ok((of(Side::Train), of(Side::HeldOut)))
     }
 
     /// Row numbers by group; the groups shuffled, the rows of a group in their order.
     fn groups(&self, dataset: &Dataset, seed: Seed) -> Result<Vec<Vec<usize>>> {
-        let mut groups: Vec<Vec<usize>> = Vec::new();
-        match &self.group {
-            None => groups.extend((0..dataset.rows.len()).map(|row| vec![row])),
+        let mut groups: Vec<Vec<usize>> = match &self.group {
+            None => (0..dataset.len()).map(|row| vec![row]).collect(),
             Some(column) => {
-                let mut known = HashMap::new();
-                for (number, row) in dataset.rows.iter().enumerate() {
-                    let group = *known.entry(row.category(column)?).or_insert(groups.len());
-                    if group == groups.len() {
+                let (of, names) = dataset.categories(column)?;
+                // In the order in which they are first seen.
+                let mut groups: Vec<Vec<usize>> = Vec::new();
+                let mut place = vec![usize::MAX; names.len()];
+                for (row, group) in of.into_iter().enumerate() {
+                    let place = &mut place[group as usize];
+                    if *place == usize::MAX {
+                        *place = groups.len();
                         groups.push(Vec::new());
                     }
-                    groups[group].push(number);
+                    groups[*place].push(row);
                 }
+                groups
             }
-        }
+        };
         groups.shuffle(&mut seed.derive("held-out", 0).rng());
         Ok(groups)
     }
@@ -113,19 +111,19 @@ mod tests {
     use serde_json::json;
 
     use super::HeldOut;
-    use crate::dataset::{Dataset, Example};
+    use crate::dataset::{Dataset, Meaning};
+    use crate::table::{Row, Table};
 
     fn dataset() -> Dataset {
         let row = |i: usize| {
-            let fields = json!({"label": (["a", "b", "c"][i % 3]), "source": i / 7});
-            Example {
+            let fields = json!({"text": "t", "label": (["a", "b", "c"][i % 3]), "source": i / 7});
+            Row {
                 fields: fields.as_object().unwrap().clone(),
                 place: format!("row {i}"),
             }
         };
-        Dataset {
-            rows: (0..210).map(row).collect(),
-        }
+        let table = Table::of_rows((0..210).map(row).collect()).unwrap();
+        Dataset::new(table, &Meaning::default()).unwrap()
     }
 
     #[test]
@@ -135,17 +133,16 @@ mod tests {
             group: Some("source".into()),
             balance: Some("label".into()),
         };
+        let split = |seed| {
+            let (train, held) = dataset().split(&held_out, Seed(seed)).unwrap();
+            (train.rows().to_vec(), held.rows().to_vec())
+        };
+        assert_eq!(split(1), split(1));
+        assert_ne!(split(1).1, split(2).1);
         let (train, held) = dataset().split(&held_out, Seed(1)).unwrap();
-        assert_eq!(
-            (train.clone(), held.clone()),
-            dataset().split(&held_out, Seed(1)).unwrap()
-        );
-        assert_ne!(held, dataset().split(&held_out, Seed(2)).unwrap().1);
         let groups = |d: &Dataset| {
-            d.rows
-                .iter()
-                .map(|r| r.fields["source"].as_u64())
-                .collect::<BTreeSet<_>>()
+            let sources = d.numbers("source").unwrap().into_iter();
+            sources.map(|own| own as u32).collect::<BTreeSet<_>>()
         };
         assert!(groups(&train).is_disjoint(&groups(&held)));
         let (classes, _) = held.categories("label").unwrap();
@@ -153,7 +150,7 @@ mod tests {
             [0, 1, 2].map(|c| classes.iter().filter(|&&x| x == c).count()),
             [11, 11, 10]
         );
-        assert!(train.rows.len() >= 210 - 7 * 12);
+        assert!(train.len() >= 210 - 7 * 12);
     }
 
     #[test]

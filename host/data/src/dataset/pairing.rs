@@ -1,14 +1,13 @@
 //! Preference pairs from texts that people scored.
 
-use std::collections::BTreeMap;
-
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use folkmoot_params::Seed;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::dataset::Example;
+use super::{Dataset, Example, Meaning, Shape};
+use crate::mapping::Mapping;
 use crate::table::{Row, Table};
 
 /// Pairs of a text with a high score and one with a low score, answers to the same prompt ("controlled
@@ -33,38 +32,42 @@ pub struct Pairing {
 }
 
 impl Pairing {
-    /// The pairs of `table`, group by group.
-    pub fn of(&self, table: Table, seed: Seed) -> Result<Table> {
+    /// The pairs of `table` with `columns` made, group by group.
+    pub fn of(&self, table: Table, columns: &Mapping, seed: Seed) -> Result<Table> {
         ensure!(
             self.chosen > self.rejected,
             "pairs: the least preferred score {} is not above the greatest rejected one {}",
             self.chosen,
             self.rejected
         );
-        for column in [&self.text, &self.score].into_iter().chain(&self.within) {
-            table.require(column, "pairs")?;
-        }
-        let mut groups: BTreeMap<String, [Vec<Example>; 2]> = BTreeMap::new();
-        for Row { fields, place } in table.rows {
-            let row = Example { fields, place };
-            let score = row.number(&self.score)?;
-            let side = match () {
-                () if score >= self.chosen => 0,
-                () if score <= self.rejected => 1,
-                () => continue,
-            };
-            row.text(&self.text)?;
-            let group = match &self.within {
-                Some(column) => row.category(column)?.into_owned(),
-                None => String::new(),
-            };
-            groups.entry(group).or_default()[side].push(row);
-        }
+        let meaning = Meaning {
+            columns: columns.clone().then(&Mapping::copy("text", &self.text)),
+            shape: Some(Shape::Text),
+            ..Meaning::default()
+        };
+        let texts = Dataset::new(table, &meaning).context("pairs")?;
+        let scores = texts.numbers(&self.score).context("pairs")?;
+        let (group, names) = match &self.within {
+            Some(column) => texts.categories(column).context("pairs")?,
+            None => (vec![0; texts.len()], vec![String::new()]),
+        };
+        let side = |side: usize, row: usize| match side {
+            0 => scores[row] >= self.chosen,
+            _ => scores[row] <= self.rejected,
+        };
         let mut pairs = Vec::new();
-        for (group, [mut chosen, mut rejected]) in groups {
-            let seed = seed.derive("pairs", 0).derive(&group, 0);
-            chosen.shuffle(&mut seed.derive("chosen", 0).rng());
-            rejected.shuffle(&mut seed.derive("rejected", 0).rng());
+        for (number, name) in names.iter().enumerate() {
+            let seed = seed.derive("pairs", 0).derive(name, 0);
+            let own = |which: usize, purpose: &str| -> Result<Vec<Example>> {
+                let rows = (0..texts.len()).filter(|&row| group[row] as usize == number);
+                let rows = rows.filter(|&row| side(which, row));
+                let mut own = texts
+                    .of(rows.map(|row| texts.rows()[row]).collect())
+                    .examples()?;
+                own.shuffle(&mut seed.derive(purpose, 0).rng());
+                Ok(own)
+            };
+            let (chosen, rejected) = (own(0, "chosen")?, own(1, "rejected")?);
             for (chosen, rejected) in chosen.iter().zip(&rejected) {
                 pairs.push(self.pair(chosen, rejected)?);
             }
@@ -75,18 +78,14 @@ impl Pairing {
             self.chosen,
             self.rejected
         );
-        let columns = ["instruction", "chosen", "rejected"].map(str::to_owned);
-        Ok(Table {
-            columns: columns.into_iter().chain(self.within.clone()).collect(),
-            rows: pairs,
-        })
+        Table::of_rows(pairs)
     }
 
     fn pair(&self, chosen: &Example, rejected: &Example) -> Result<Row> {
         let mut fields = serde_json::Map::new();
         fields.insert("instruction".into(), Value::from(self.prompt.as_str()));
-        fields.insert("chosen".into(), Value::from(chosen.text(&self.text)?));
-        fields.insert("rejected".into(), Value::from(rejected.text(&self.text)?));
+        fields.insert("chosen".into(), Value::from(chosen.text("text")?));
+        fields.insert("rejected".into(), Value::from(rejected.text("text")?));
         if let Some(column) = &self.within {
             fields.insert(column.clone(), chosen.fields[column].clone());
         }

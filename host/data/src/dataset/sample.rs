@@ -20,12 +20,12 @@ pub struct Sample {
 
 impl Sample {
     /// The chosen rows in their original order.
-    pub(super) fn of(&self, dataset: Dataset, seed: Seed) -> Result<Dataset> {
+    pub(super) fn of(&self, dataset: &Dataset, seed: Seed) -> Result<Dataset> {
         let (classes, names) = match &self.balance {
             Some(column) => dataset.categories(column)?,
-            None => (vec![0; dataset.rows.len()], vec!["all".to_owned()]),
+            None => (vec![0; dataset.len()], vec!["all".to_owned()]),
         };
-        let mut order: Vec<usize> = (0..dataset.rows.len()).collect();
+        let mut order: Vec<usize> = (0..dataset.len()).collect();
         order.shuffle(&mut seed.derive("sample", 0).rng());
         let mut chosen = vec![false; order.len()];
         for (class, name) in names.iter().enumerate() {
@@ -43,12 +43,8 @@ impl Sample {
             );
             own[..wanted].iter().for_each(|&row| chosen[row] = true);
         }
-        let rows = dataset.rows.into_iter().zip(chosen);
-        Ok(Dataset {
-            rows: rows
-                .filter(|(_, chosen)| *chosen)
-                .map(|(row, _)| row)
-                .collect(),
-        })
+        let rows = dataset.rows().iter().zip(chosen);
+        let rows = rows.filter(|(_, chosen)| *chosen).map(|(row, _)| *row);
+        Ok(dataset.of(rows.collect()))
     }
 }

@@ -1,77 +1,144 @@
-use super::{Template, missing_bos};
-use crate::tokenizer::tests::byte_tokenizer;
+use std::path::Path;
 
-const ALL: [Template; 4] = [
-    Template::Plain,
-    Template::Alpaca,
-    Template::Vicuna,
-    Template::Model,
-];
+use super::{Learnt, Template};
+use crate::dataset::{Role, Turn};
+use crate::tokenizer::Tokenizer;
+use crate::tokenizer::tests::{byte_tokenizer, with_chat_template};
+
+const GENERATION: &str = "{%- for message in messages %}{% if message.role == 'assistant' %}\
+     {{ '<|im_start|>' + message.role + '\\n' }}{% generation %}{{ message.content + '<|im_end|>' }}\
+     {% endgeneration %}{{ '\\n' }}{% else %}\
+     {{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{% endif %}{% endfor %}";
+
+fn user(text: &str) -> Vec<Turn> {
+    vec![Turn::new(Role::User, text)]
+}
+
+fn asked(instruction: &str, response: &str) -> Vec<Turn> {
+    super::answered(&user(instruction), response)
+}
+
+/// Every template, and the two ways of a model's own.
+fn all() -> impl Iterator<Item = (Template, Tokenizer)> {
+    let shipped = Template::names().flat_map(|name| [(name, false), (name, true)]);
+    let plain = shipped.map(|(name, adds_bos)| (name, byte_tokenizer(adds_bos)));
+    let marked = [("model", with_chat_template(GENERATION))];
+    plain.chain(marked).map(|(name, tokenizer)| {
+        (
+            Template::find(name, Path::new(name), &tokenizer).unwrap(),
+            tokenizer,
+        )
+    })
+}
 
 #[test]
-fn trained_are_the_response_and_one_end_of_text() {
-    for (template, adds_bos) in ALL.into_iter().flat_map(|t| [(t, false), (t, true)]) {
-        let tokenizer = byte_tokenizer(adds_bos);
+fn trained_are_the_response_and_its_end() {
+    for (template, tokenizer) in all() {
+        let name = template.name().to_owned();
         // A response that also occurs in the instruction cannot be found by looking for it.
+        let instruction = "naïve? ### Response: naïve";
+        let turns = asked(instruction, "naïve");
         let tokenized = template
-            .tokenize(&tokenizer, "naïve? ### Response: naïve", "naïve", 999)
+            .tokenize(&tokenizer, &turns, Learnt::Every)
             .unwrap();
         let pairs = || tokenized.ids.iter().zip(&tokenized.trained);
         let trained: Vec<u32> = pairs().filter(|(_, t)| **t).map(|(id, _)| *id).collect();
-        let (end, response) = trained.split_last().unwrap();
-        assert_eq!(*end, tokenizer.eos());
-        assert_eq!(
-            tokenizer.decode(response).unwrap().trim_start_matches(' '),
-            "naïve"
-        );
-        assert_eq!(*end, template.end_of_response(&tokenizer).unwrap());
-
-        let prompt = template
-            .prompt_ids(&tokenizer, "naïve? ### Response: naïve")
-            .unwrap();
-        assert!(tokenized.ids.starts_with(&prompt));
+        let decoded = tokenizer.decode(&trained).unwrap();
         assert!(
-            tokenized.trained[..prompt.len()].iter().all(|t| !t) && tokenized.trained[prompt.len()]
+            decoded.trim_start().starts_with("naïve"),
+            "{name}: {decoded}"
+        );
+        let ends = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>"];
+        let bare = ends
+            .iter()
+            .fold(decoded.clone(), |text, end| text.replace(end, ""));
+        assert_eq!(bare.trim(), "naïve", "{name}");
+        let last = template.end_of_response(&tokenizer).unwrap();
+        assert_eq!(trained.last(), Some(&last), "{name}");
+
+        let prompt = template.prompt_ids(&tokenizer, &user(instruction)).unwrap();
+        assert!(tokenized.ids.starts_with(&prompt), "{name}");
+        assert!(
+            tokenized.trained[..prompt.len()].iter().all(|t| !t) && tokenized.trained[prompt.len()],
+            "{name}"
         );
     }
 }
 
 #[test]
 fn prompt_and_continuation_end_with_the_last_trained_token() {
-    for (template, adds_bos) in ALL.into_iter().flat_map(|t| [(t, false), (t, true)]) {
-        let tokenizer = byte_tokenizer(adds_bos);
-        let tokenized = template.tokenize(&tokenizer, "naïve?", "naïve ", 999);
+    for (template, tokenizer) in all() {
+        let tokenized = template.tokenize(&tokenizer, &asked("naïve?", "naïve "), Learnt::Last);
         let tokenized = tokenized.unwrap();
         let last = tokenized.trained.iter().rposition(|t| *t).unwrap();
-
-        let prompt = template.prompt(&tokenizer, "naïve?").unwrap();
-        let continuation = template.continuation(&tokenizer, "naïve?", "naïve ");
-        let continuation = continuation.unwrap();
-        assert_eq!(continuation.trim_start(), "naïve <|im_end|>");
-        let spelt = tokenizer.encode(&(prompt + &continuation)).unwrap();
-        let bos = missing_bos(&tokenizer, &spelt);
+        let prompt = template.prompt(&tokenizer, &user("naïve?")).unwrap();
+        let continuation = template.continuation(&tokenizer, &user("naïve?"), "naïve ");
+        let spelt = tokenizer
+            .encode(&(prompt + &continuation.unwrap()))
+            .unwrap();
+        let bos = template.missing_bos(&tokenizer, &spelt);
         let ids: Vec<u32> = bos.into_iter().chain(spelt).collect();
-        assert_eq!(ids, tokenized.ids[..=last]);
+        assert_eq!(ids, tokenized.ids[..=last], "{}", template.name());
     }
 }
 
 #[test]
-fn the_tail_is_cut_and_never_the_whole_response() {
+fn every_turn_of_the_assistant_is_trained_or_the_last() {
+    for (template, tokenizer) in all() {
+        let mut turns = asked("a?", "One.");
+        turns.extend(asked("b?", "Two."));
+        let decoded = |learnt: Learnt| {
+            let tokenized = template.tokenize(&tokenizer, &turns, learnt).unwrap();
+            let pairs = tokenized.ids.iter().zip(&tokenized.trained);
+            let ids: Vec<u32> = pairs.filter(|(_, t)| **t).map(|(id, _)| *id).collect();
+            tokenizer.decode(&ids).unwrap()
+        };
+        let (all, last) = (decoded(Learnt::Every), decoded(Learnt::Last));
+        let name = template.name();
+        assert!(
+            all.contains("One.") && all.contains("Two.") && !all.contains('?'),
+            "{name}: {all}"
+        );
+        assert!(
+            !last.contains("One.") && last.contains("Two.") && !last.contains('?'),
+            "{name}: {last}"
+        );
+    }
+}
+
+#[test]
+fn an_end_that_the_data_has_is_there_once() {
     let tokenizer = byte_tokenizer(false);
-    let tokenized = Template::Plain
-        .tokenize(&tokenizer, "abc", "def<|im_end|>", 6)
-        .unwrap();
-    assert!(tokenized.truncated);
-    assert_eq!(tokenizer.decode(&tokenized.ids).unwrap(), "abc de");
-    assert!(
-        !Template::Plain
-            .tokenize(&tokenizer, "abc", "def<|im_end|>", 8)
+    let plain = Template::find("plain", Path::new(""), &tokenizer).unwrap();
+    let tokenize = |response: &str| {
+        plain
+            .tokenize(&tokenizer, &asked("abc", response), Learnt::Every)
             .unwrap()
-            .truncated
-    );
-    let error = Template::Plain
-        .tokenize(&tokenizer, "abc", "def", 3)
+    };
+    assert_eq!(tokenize("def<|im_end|>"), tokenize("def"));
+}
+
+#[test]
+fn names_and_files() {
+    let tokenizer = byte_tokenizer(false);
+    let find = |name: &str, path: &Path| Template::find(name, path, &tokenizer);
+    let error = find("vicunna", Path::new("vicunna"))
         .unwrap_err()
         .to_string();
-    assert_eq!(error, "no token of the response is among the first 3 of 8");
+    assert!(error.contains("nearest is `vicuna`"), "{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.jinja");
+    std::fs::write(
+        &path,
+        "Q: {{ messages[0].content }}\nA:{{ trained(' ' ~ messages[1].content ~ eos_token) }}",
+    )
+    .unwrap();
+    let mine = find("./mine.jinja", &path).unwrap();
+    assert_eq!(mine.prompt(&tokenizer, &user("x")).unwrap(), "Q: x\nA:");
+    let answer = mine.continuation(&tokenizer, &user("x"), "y").unwrap();
+    assert_eq!(answer, " y<|im_end|>");
+    // An input has no place in it, and is not lost.
+    let mut turn = Turn::new(Role::User, "x");
+    turn.input = Some("z".into());
+    assert_eq!(mine.prompt(&tokenizer, &[turn]).unwrap(), "Q: x\nz\nA:");
 }

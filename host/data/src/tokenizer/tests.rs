@@ -1,5 +1,3 @@
-use std::sync::OnceLock;
-
 use tokenizers::AddedToken;
 use tokenizers::models::bpe::{BPE, Merges, Vocab};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -13,6 +11,15 @@ pub(crate) const CHATML: &str = "{% for message in messages %}{% if loop.first a
 
 /// Every byte is a token, and there are two special ones.
 pub(crate) fn byte_tokenizer(adds_bos: bool) -> Tokenizer {
+    tokenizer(adds_bos, CHATML)
+}
+
+/// The same with another chat template.
+pub(crate) fn with_chat_template(source: &str) -> Tokenizer {
+    tokenizer(false, source)
+}
+
+fn tokenizer(adds_bos: bool, chat_template: &str) -> Tokenizer {
     let mut alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
     alphabet.sort_unstable();
     let vocabulary: Vocab = alphabet.into_iter().map(String::from).zip(0..).collect();
@@ -34,13 +41,9 @@ pub(crate) fn byte_tokenizer(adds_bos: bool) -> Tokenizer {
         bos: Some(token("<|im_start|>")),
         adds_bos,
         eos: token("<|im_end|>"),
-        chat_template: Some(CHATML.to_owned()),
+        chat_template: Some(chat_template.to_owned()),
     };
-    Tokenizer {
-        inner,
-        special,
-        chat: OnceLock::new(),
-    }
+    Tokenizer { inner, special }
 }
 
 #[test]

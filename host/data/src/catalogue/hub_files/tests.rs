@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Progress, fetch, shards};
+use super::{Progress, Wanted, fetch, shards};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const SHARD: &str = "model-00001-of-00001.safetensors";
@@ -72,9 +72,16 @@ impl FakeHub {
         notes: &mut Vec<Progress>,
     ) -> Result<std::path::PathBuf> {
         let endpoint = format!("http://{}", self.address);
-        fetch(Some(&endpoint), "o/n", revision, cache, &mut |p| {
-            notes.push(p);
-        })
+        fetch(
+            Some(&endpoint),
+            "o/n",
+            revision,
+            Wanted::Model,
+            cache,
+            &mut |p| {
+                notes.push(p);
+            },
+        )
     }
 
     fn end(self) -> Vec<String> {
@@ -166,9 +173,14 @@ fn a_model_is_brought_once_without_pickles() {
     assert_eq!(of_shard.len(), 2);
     let offline = |revision: &str| {
         let endpoint = format!("http://{address}");
-        fetch(Some(&endpoint), "o/n", revision, cache.path(), &mut |_| {
-            panic!("fetched again")
-        })
+        fetch(
+            Some(&endpoint),
+            "o/n",
+            revision,
+            Wanted::Model,
+            cache.path(),
+            &mut |_| panic!("fetched again"),
+        )
     };
     assert_eq!(offline(COMMIT).unwrap(), folder);
     let error = offline("main").unwrap_err().to_string();
@@ -208,7 +220,15 @@ fn a_shard_with_a_wrong_digest_leaves_no_complete_folder() {
 fn names_that_lead_elsewhere_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     for repo in ["n", "../n", "o/..", "o/n/m", "o/n?x", "/n"] {
-        let error = fetch(None, repo, "main", folder.path(), &mut |_| {}).unwrap_err();
+        let error = fetch(
+            None,
+            repo,
+            "main",
+            Wanted::Model,
+            folder.path(),
+            &mut |_| {},
+        )
+        .unwrap_err();
         let expected = format!("hub model `{repo}`: not `OWNER/NAME`");
         assert_eq!(error.to_string(), expected);
     }

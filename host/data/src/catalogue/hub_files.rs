@@ -1,17 +1,20 @@
-//! The files of a model of the Hugging Face hub that a causal language model is read from, in a folder of the
-//! cache. Nothing else of the repository is fetched, and no pickles.
+//! The files of a repository of the Hugging Face hub that a causal language model or a data set is read from, in a
+//! folder of the cache. Nothing else of the repository is fetched, and no pickles.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use hf_hub::repository::RepoSibling;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 use super::entry::{Hub, HubKind, Source, is_file_name};
 use super::fetch::{Expected, Progress, here};
 use super::hub;
+use crate::table::Files;
 
 const NEEDED: [&str; 3] = ["config.json", "tokenizer.json", "tokenizer_config.json"];
 const WELCOME: [&str; 2] = ["chat_template.jinja", "generation_config.json"];
@@ -30,13 +33,78 @@ pub fn hub_model(
     cache: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PathBuf> {
-    fetch(None, repo, revision, cache, progress)
+    fetch(None, repo, revision, Wanted::Model, cache, progress)
+}
+
+/// The folder with the files of the data set `repo` (`OWNER/NAME`) at `revision` that match one of `globs` and
+/// belong to `split`, as [`Files::find`] chooses them: `cache/hub/datasets--OWNER--NAME/COMMIT`.
+pub fn hub_data(
+    repo: &str,
+    revision: &str,
+    globs: &[String],
+    split: Option<&str>,
+    cache: &Path,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<PathBuf> {
+    fetch(
+        None,
+        repo,
+        revision,
+        Wanted::Data { globs, split },
+        cache,
+        progress,
+    )
+}
+
+/// What is wanted of a repository.
+#[derive(Clone, Copy)]
+enum Wanted<'a> {
+    Model,
+    Data {
+        globs: &'a [String],
+        split: Option<&'a str>,
+    },
+}
+
+impl Wanted<'_> {
+    fn kind(self) -> HubKind {
+        match self {
+            Self::Model => HubKind::Model,
+            Self::Data { .. } => HubKind::Dataset,
+        }
+    }
+
+    /// The name of the file that says that all is there.
+    fn marker(self) -> String {
+        match self {
+            Self::Model => MARKER.to_owned(),
+            // Other files of the same repository may be wanted another time.
+            Self::Data { globs, split } => {
+                let asked = Sha256::digest(format!("{globs:?} {split:?}"));
+                let digits: String = asked[..6]
+                    .iter()
+                    .map(|byte| format!("{byte:02x}"))
+                    .collect();
+                format!("{MARKER}-{digits}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Wanted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Model => "hub model",
+            Self::Data { .. } => "hub data set",
+        })
+    }
 }
 
 fn fetch(
     endpoint: Option<&str>,
     repo: &str,
     revision: &str,
+    wanted: Wanted,
     cache: &Path,
     progress: &mut dyn FnMut(Progress),
 ) -> Result<PathBuf> {
@@ -44,44 +112,55 @@ fn fetch(
     let parts: Vec<&str> = repo.split('/').collect();
     ensure!(
         parts.len() == 2 && parts.iter().all(|part| is_repo_part(part)),
-        "hub model `{repo}`: not `OWNER/NAME`"
+        "{wanted} `{repo}`: not `OWNER/NAME`"
     );
-    ensure!(!revision.is_empty(), "hub model `{repo}`: empty revision");
+    ensure!(!revision.is_empty(), "{wanted} `{repo}`: empty revision");
     let explained = |error: anyhow::Error| {
         anyhow!(
-            "hub model `{repo}` at `{revision}`: {error:#}\nhint: without a network, give the path of a local folder \
-             with the model's files"
+            "{wanted} `{repo}` at `{revision}`: {error:#}\nhint: without a network, give the path of a local folder \
+             with its files"
         )
     };
     let commit = if is_commit(revision) {
         revision.to_owned()
     } else {
-        hub::commit(endpoint, repo, revision).map_err(explained)?
+        hub::commit(endpoint, wanted.kind(), repo, revision).map_err(explained)?
     };
     ensure!(
         is_commit(&commit),
-        "hub model `{repo}` at `{revision}`: the hub answers with `{commit}`, which is not a commit"
+        "{wanted} `{repo}` at `{revision}`: the hub answers with `{commit}`, which is not a commit"
     );
-    let folder = cache.join("hub").join(parts.join("--")).join(&commit);
-    if is_complete(&folder) {
+    let name = match wanted {
+        Wanted::Model => parts.join("--"),
+        Wanted::Data { .. } => format!("datasets--{}", parts.join("--")),
+    };
+    let folder = cache.join("hub").join(name).join(&commit);
+    let marker = wanted.marker();
+    if is_complete(&folder, &marker) {
         return Ok(folder);
     }
     fs::create_dir_all(&folder)
         .with_context(|| format!("creating the cache folder `{}`", folder.display()))?;
-    let files = hub::files(endpoint, repo, &commit).map_err(explained)?;
-    let model = Model {
+    let files = hub::files(endpoint, wanted.kind(), repo, &commit).map_err(explained)?;
+    let repository = Repository {
         endpoint,
+        kind: wanted.kind(),
         repo,
         commit: &commit,
         folder: &folder,
         files,
     };
-    model.fetch(progress).map_err(explained)?;
+    let names = match wanted {
+        Wanted::Model => repository.model(progress),
+        Wanted::Data { globs, split } => repository.data(globs, split, progress),
+    };
+    mark(&folder, &marker, &names.map_err(explained)?)?;
     Ok(folder)
 }
 
-struct Model<'a> {
+struct Repository<'a> {
     endpoint: Option<&'a str>,
+    kind: HubKind,
     repo: &'a str,
     commit: &'a str,
     folder: &'a Path,
@@ -89,8 +168,32 @@ struct Model<'a> {
     files: Vec<RepoSibling>,
 }
 
-impl Model<'_> {
-    fn fetch(&self, progress: &mut dyn FnMut(Progress)) -> Result<()> {
+impl Repository<'_> {
+    /// Brings the files of a data set that are asked for.
+    fn data(
+        &self,
+        globs: &[String],
+        split: Option<&str>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Vec<String>> {
+        let names = self.files.iter().map(|file| file.rfilename.as_str());
+        let chosen = Files::choose(names, globs, split)?;
+        if let Some(assumed) = &chosen.assumed {
+            progress(Progress::Note(format!(
+                "no split was asked for: taking `{assumed}`"
+            )));
+        }
+        for name in &chosen.names {
+            // It becomes a path under the cache.
+            let inside = name.split('/').all(is_file_name);
+            ensure!(inside, "`{name}` is not a path inside of the repository");
+            self.bring(name, progress)?;
+        }
+        Ok(chosen.names)
+    }
+
+    /// Brings the files of a model.
+    fn model(&self, progress: &mut dyn FnMut(Progress)) -> Result<Vec<String>> {
         let mut names: Vec<String> = NEEDED.map(str::to_owned).into();
         names.extend(
             WELCOME
@@ -114,7 +217,7 @@ impl Model<'_> {
             }
             names.extend(shards);
         }
-        mark(self.folder, &names)
+        Ok(names)
     }
 
     fn bring(&self, name: &str, progress: &mut dyn FnMut(Progress)) -> Result<()> {
@@ -130,11 +233,15 @@ impl Model<'_> {
         };
         // A file with its final name was verified when it got it.
         let file = self.folder.join(name);
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)
+                .with_context(|| format!("creating `{}`", folder.display()))?;
+        }
         if file.exists() && here(&file) == size {
             return Ok(());
         }
         let hub = Hub {
-            kind: HubKind::Model,
+            kind: self.kind,
             repo: self.repo.to_owned(),
             revision: self.commit.to_owned(),
             file: name.to_owned(),
@@ -184,8 +291,8 @@ fn shards(index: &Path) -> Result<BTreeSet<String>> {
 }
 
 /// Whether the folder has a marker, and every file that the marker lists in the size that it lists.
-fn is_complete(folder: &Path) -> bool {
-    fs::read_to_string(folder.join(MARKER)).is_ok_and(|marker| {
+fn is_complete(folder: &Path, marker: &str) -> bool {
+    fs::read_to_string(folder.join(marker)).is_ok_and(|marker| {
         let mut lines = marker.lines().peekable();
         // A crash may leave it empty.
         lines.peek().is_some()
@@ -198,13 +305,13 @@ fn is_complete(folder: &Path) -> bool {
     })
 }
 
-fn mark(folder: &Path, names: &[String]) -> Result<()> {
+fn mark(folder: &Path, marker: &str, names: &[String]) -> Result<()> {
     let lines: String = names
         .iter()
         .map(|name| format!("{} {name}\n", here(&folder.join(name))))
         .collect();
-    let part = folder.join(format!("{MARKER}.part"));
-    let marker = folder.join(MARKER);
+    let part = folder.join(format!("{marker}.part"));
+    let marker = folder.join(marker);
     fs::write(&part, lines)
         .and_then(|()| fs::rename(&part, &marker))
         .with_context(|| format!("writing `{}`", marker.display()))

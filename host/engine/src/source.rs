@@ -1,0 +1,114 @@
+//! Where a data set comes from: a name of the catalogue, files, or the Hugging Face hub.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use folkmoot_data::{Catalogue, Entry, Files, Meaning, Progress, Table, digest_of, hub_data};
+use folkmoot_federation::Digest;
+
+/// Which of the files that a name stands for.
+#[derive(Clone, Default, Debug)]
+pub struct Choice {
+    /// Globs over paths in a folder or repository.
+    pub files: Vec<String>,
+    pub split: Option<String>,
+    /// Another way of a catalogue entry to make its columns.
+    pub variant: Option<String>,
+}
+
+/// A data set that was found, opened and not yet read.
+pub struct Source {
+    pub table: Table,
+    /// What its entry says of its rows; of files nothing.
+    pub meaning: Meaning,
+    /// The template of its entry.
+    pub template: Option<String>,
+    pub files: Files,
+    entry: Option<Entry>,
+}
+
+impl Source {
+    /// Finds the data set `name`; or says why no data set is called that. `path` is the place that the name means
+    /// if it is one.
+    pub fn find(
+        name: &str,
+        path: &Path,
+        choice: &Choice,
+        catalogue: &Catalogue,
+        cache: &Path,
+        told: &mut dyn FnMut(Progress),
+    ) -> Result<Result<Self, String>> {
+        let split = choice.split.as_deref();
+        let of_files = |files: Files, told: &mut dyn FnMut(Progress)| {
+            ensure!(
+                choice.variant.is_none(),
+                "`variant` is for data sets of the catalogue"
+            );
+            if let Some(assumed) = &files.assumed {
+                told(Progress::Note(format!(
+                    "no split was asked for: taking `{assumed}`"
+                )));
+            }
+            Ok(Ok(Self {
+                table: Table::open_all(&files)?,
+                meaning: Meaning::default(),
+                template: None,
+                files,
+                entry: None,
+            }))
+        };
+        if let Some(name) = name.strip_prefix("hub:") {
+            let (repo, revision) = name.split_once('@').unwrap_or((name, "main"));
+            let folder = hub_data(repo, revision, &choice.files, split, cache, told)?;
+            return of_files(Files::find(&folder, &choice.files, split)?, told);
+        }
+        if path.is_file() || (path.is_dir() && name.contains(['/', '\\', '.'])) {
+            return of_files(Files::find(path, &choice.files, split)?, told);
+        }
+        if name.contains(['/', '\\', '.']) {
+            return Ok(Err(format!("data file `{}` is not there", path.display())));
+        }
+        let entry = match catalogue.get(name) {
+            Ok(entry) => entry,
+            Err(error) => return Ok(Err(format!("{error:#}"))),
+        };
+        ensure!(
+            choice.files.is_empty() && split.is_none(),
+            "`files` and `split` are for folders and the hub: catalogue entry `{name}` says which files it has"
+        );
+        let files = entry.data(cache, told)?;
+        Ok(Ok(Self {
+            table: entry
+                .table(&files)
+                .with_context(|| format!("catalogue entry `{name}`"))?,
+            meaning: entry.meaning(choice.variant.as_deref())?,
+            template: entry.template.clone(),
+            entry: Some(entry.clone()),
+            files,
+        }))
+    }
+
+    /// Its entry of the catalogue.
+    pub fn entry(&self) -> Option<&Entry> {
+        self.entry.as_ref()
+    }
+
+    /// SHA-256 of its file, or of the list of its files' digests.
+    pub fn digest(&self, cache: &Path) -> Result<String> {
+        let digests = self
+            .files
+            .paths()
+            .iter()
+            .map(|path| digest_of(path, &memory(cache)));
+        let digests = digests.collect::<Result<Vec<String>>>()?;
+        Ok(match &digests[..] {
+            [digest] => digest.clone(),
+            several => Digest::of(several.join("\n").as_bytes()).to_string(),
+        })
+    }
+}
+
+/// Where digests of files are remembered.
+pub(crate) fn memory(cache: &Path) -> std::path::PathBuf {
+    cache.join("digests")
+}
