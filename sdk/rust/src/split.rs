@@ -65,12 +65,11 @@ pub fn shuffle(groups: &mut [Group], rng: &mut ChaCha8Rng) {
     groups.iter_mut().for_each(|group| group.rows.shuffle(rng));
 }
 
-/// Consecutive pieces of these sizes, which together are at most as long as `rows`; the rest is left
-/// out.
+/// Consecutive pieces of these sizes; rows beyond them are left out, and where `rows` end, pieces do.
 pub fn cut(rows: &[u32], sizes: &[usize]) -> Vec<Vec<u32>> {
     let mut rest = rows;
     let piece = |&size: &usize| {
-        let (piece, after) = rest.split_at(size);
+        let (piece, after) = rest.split_at(size.min(rest.len()));
         rest = after;
         piece.to_vec()
     };
