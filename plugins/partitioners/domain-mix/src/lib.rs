@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use folkmoot_sdk::split::{self, Group};
 use folkmoot_sdk::{Dataset, Partitioner, Result, export_partitioner, log};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Every client holds domains at given ratios, and as many examples as the others. The scarcest domain
 /// says how many; what the ratios leave over of the other domains is not used.
@@ -30,7 +30,7 @@ pub struct DomainMix {
 export_partitioner!(DomainMix);
 
 /// The shares of one client.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, Serialize)]
 #[serde(untagged)]
 enum Ratio {
     /// One per domain.
