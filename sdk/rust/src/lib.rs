@@ -35,6 +35,7 @@ mod metric;
 mod params;
 mod partitioner;
 mod run;
+pub mod split;
 
 #[cfg(not(target_family = "wasm"))]
 pub mod native;

@@ -11,8 +11,12 @@ use crate::{Dataset, Result};
 pub trait Partitioner: DeserializeOwned + JsonSchema {
     /// Papers and other sources.
     const REFERENCES: &'static [&'static str] = &[];
+    /// The number of clients comes from the data or the settings. The host then allows leaving it out,
+    /// and passes `clients = 0` where it is.
+    const CLIENTS_FROM_DATA: bool = false;
 
-    /// For each client the examples it holds, as row numbers.
+    /// For each client the examples it holds, as row numbers. `clients` is never 0 unless
+    /// `CLIENTS_FROM_DATA`.
     fn partition(&self, data: &Dataset, clients: u32) -> Result<Vec<Vec<u32>>>;
 }
 

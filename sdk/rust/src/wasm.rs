@@ -171,7 +171,8 @@ impl<T: BlockKernel> block_kernel_wit::Guest for BlockKernelExport<T> {
 
 impl<T: Partitioner> partitioner_wit::Guest for PartitionerExport<T> {
     fn describe() -> String {
-        crate::describe::<T>(T::REFERENCES, &json!({})).to_string()
+        let traits = json!({ "clients_from_data": T::CLIENTS_FROM_DATA });
+        crate::describe::<T>(T::REFERENCES, &traits).to_string()
     }
 
     fn partition(settings: String, data: &data::Dataset, clients: u32) -> Result<Vec<Vec<u32>>> {

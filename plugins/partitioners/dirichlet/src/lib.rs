@@ -1,14 +1,10 @@
 //! Dirichlet label skew: for each class, shares over the clients are drawn from Dir(α, …, α), and the
 //! class's examples, shuffled, are cut at those shares.
 
-use folkmoot_sdk::{ChaCha8Rng, Dataset, Partitioner, Result, export_partitioner};
-use rand::seq::SliceRandom;
-use rand_distr::{Distribution, Gamma};
+use folkmoot_sdk::split::{Alpha, LabelSkew};
+use folkmoot_sdk::{Dataset, Partitioner, Result, export_partitioner};
 use schemars::JsonSchema;
 use serde::Deserialize;
-
-/// Draws are repeated at most so often until every client has `min_size` examples.
-const TRIES: u32 = 100;
 
 /// Label skew: each class is spread over the clients by a Dirichlet draw.
 #[derive(Deserialize, JsonSchema)]
@@ -16,146 +12,74 @@ const TRIES: u32 = 100;
 pub struct Dirichlet {
     /// Column that holds the class.
     column: String,
-    /// Concentration: the smaller, the more a client's classes differ from the whole.
-    #[serde(default = "alpha")]
-    #[schemars(range(min = 0.000001))]
-    alpha: f64,
+    /// Concentration: the smaller, the more a client's classes differ from the whole. A number, or a
+    /// list with one per client.
+    #[serde(default)]
+    alpha: Alpha,
     /// Fewest examples a client may get; the draw is repeated until all have them.
     #[serde(default = "min_size")]
     min_size: u32,
-    /// A client that has its fair share of all examples gets none of the classes still to come.
+    /// A client that has more than its fair share of all examples gets none of the classes still to come.
     #[serde(default)]
     self_balancing: bool,
     /// Column whose every value (a domain, say) is split over clients of its own, equally many each.
     #[serde(default)]
     within: Option<String>,
+    /// Shuffle the examples of a class before they are cut; without it they are taken in the data's order.
+    #[serde(default = "shuffle")]
+    shuffle: bool,
 }
 export_partitioner!(Dirichlet);
 
-fn alpha() -> f64 {
-    0.5
-}
-
 fn min_size() -> u32 {
     10
+}
+
+fn shuffle() -> bool {
+    true
 }
 
 impl Partitioner for Dirichlet {
     const REFERENCES: &'static [&'static str] = &[
         "Yurochkin et al. 2019, Bayesian Nonparametric Federated Learning of Neural Networks, https://arxiv.org/abs/1905.12022",
         "Hsu et al. 2019, Measuring the Effects of Non-Identical Data Distribution for Federated Visual Classification, https://arxiv.org/abs/1909.06335",
+        "Flower Datasets, DirichletPartitioner, https://flower.ai/docs/datasets",
     ];
 
     fn partition(&self, data: &Dataset, clients: u32) -> Result<Vec<Vec<u32>>> {
-        let (classes, names) = data.categories(&self.column)?;
-        let rows = || (0..data.examples()).collect::<Vec<u32>>();
-        let groups = match &self.within {
-            None => vec![rows()],
+        let alphas = self.alpha.each(clients as usize, "clients")?;
+        let classes = data.groups(&self.column)?;
+        let domains = match &self.within {
+            None => vec![data.rows(false)],
             Some(column) => {
-                let (values, values_names) = data.categories(column)?;
-                let of = |value| {
-                    rows()
-                        .into_iter()
-                        .filter(|&row| values[row as usize] == value)
-                        .collect()
-                };
-                (0..values_names.len() as u32).map(of).collect()
+                let groups = data.groups(column)?;
+                groups.into_iter().map(|group| group.rows).collect()
             }
         };
-        if !(clients as usize).is_multiple_of(groups.len()) {
+        if !alphas.len().is_multiple_of(domains.len()) {
             let within = self.within.as_deref().unwrap_or_default();
             return Err(format!(
                 "{clients} clients cannot be shared out equally over the {} values of `{within}`",
-                groups.len()
+                domains.len()
             ));
         }
-        let each = clients as usize / groups.len();
+        let each = alphas.len() / domains.len();
         let mut rng = data.rng();
         let mut shards = Vec::new();
-        for group in groups {
-            shards.extend(self.split(&group, &classes, names.len(), each, &mut rng)?);
-        }
-        Ok(shards)
-    }
-}
-
-impl Dirichlet {
-    /// `rows` over `clients`, drawn again until every client has `min_size`.
-    fn split(
-        &self,
-        rows: &[u32],
-        classes: &[u32],
-        class_count: usize,
-        clients: usize,
-        rng: &mut ChaCha8Rng,
-    ) -> Result<Vec<Vec<u32>>> {
-        for _ in 0..TRIES {
-            let shards = self.draw(rows, classes, class_count, clients, rng)?;
-            let smallest = shards.iter().map(Vec::len).min().unwrap_or(0);
-            if smallest >= self.min_size as usize {
-                return Ok(shards);
-            }
-        }
-        Err(format!(
-            "no draw of {TRIES} gave each of {clients} clients `min_size` = {} of {} examples; raise alpha or lower min_size",
-            self.min_size,
-            rows.len()
-        ))
-    }
-
-    fn draw(
-        &self,
-        rows: &[u32],
-        classes: &[u32],
-        class_count: usize,
-        clients: usize,
-        rng: &mut ChaCha8Rng,
-    ) -> Result<Vec<Vec<u32>>> {
-        let mut shards = vec![Vec::new(); clients];
-        let fair = rows.len() as f64 / clients as f64;
-        for class in 0..class_count as u32 {
-            let own = rows
+        for (domain, alphas) in domains.iter().zip(alphas.chunks(each)) {
+            let skew = LabelSkew {
+                alphas: alphas.to_vec(),
+                min_size: self.min_size,
+                self_balancing: self.self_balancing,
+                shuffle: self.shuffle,
+            };
+            let own = |row: &u32| domain.binary_search(row).is_ok();
+            let groups = classes
                 .iter()
-                .copied()
-                .filter(|&row| classes[row as usize] == class);
-            let mut own: Vec<u32> = own.collect();
-            own.shuffle(rng);
-            let mut shares = self.shares(clients, rng)?;
-            if self.self_balancing {
-                for (share, shard) in shares.iter_mut().zip(&shards) {
-                    if shard.len() as f64 >= fair {
-                        *share = 0.0;
-                    }
-                }
-            }
-            let total: f64 = shares.iter().sum();
-            let (mut cumulated, mut from) = (0.0, 0);
-            for (index, (share, shard)) in shares.iter().zip(&mut shards).enumerate() {
-                cumulated += share / total;
-                // The last cut is the end itself, lest rounding lose an example.
-                let to = match index + 1 == clients {
-                    true => own.len(),
-                    false => ((cumulated * own.len() as f64) as usize).clamp(from, own.len()),
-                };
-                shard.extend_from_slice(&own[from..to]);
-                from = to;
-            }
+                .map(|class| class.rows.iter().copied().filter(own).collect());
+            shards.extend(skew.split(&groups.collect::<Vec<_>>(), &mut rng)?);
         }
-        shards.iter_mut().for_each(|shard| shard.sort_unstable());
         Ok(shards)
-    }
-
-    /// One draw of Dir(α, …, α), not normalised: independent Gamma(α, 1). Drawn again where all
-    /// underflow to 0, as they may for a very small α.
-    fn shares(&self, clients: usize, rng: &mut ChaCha8Rng) -> Result<Vec<f64>> {
-        let gamma = Gamma::new(self.alpha, 1.0).map_err(|error| format!("`alpha`: {error}"))?;
-        for _ in 0..TRIES {
-            let shares: Vec<f64> = (0..clients).map(|_| gamma.sample(rng)).collect();
-            if shares.iter().sum::<f64>() > 0.0 {
-                return Ok(shares);
-            }
-        }
-        Err(format!("alpha = {} is too small to draw from", self.alpha))
     }
 }
 
@@ -168,9 +92,10 @@ mod tests {
     fn dirichlet(alpha: f64, within: Option<&str>) -> Dirichlet {
         Dirichlet {
             column: "label".into(),
-            alpha,
+            alpha: Alpha::All(alpha),
             min_size: 1,
             self_balancing: false,
+            shuffle: true,
             within: within.map(str::to_owned),
         }
     }
@@ -203,5 +128,56 @@ mod tests {
         assert!(shards[..2].concat().iter().all(|&row| row < 40));
         assert!(shards[2..].concat().iter().all(|&row| row >= 40));
         assert!(dirichlet(1.0, Some("domain")).partition(&data, 3).is_err());
+    }
+
+    #[test]
+    fn every_alpha_can_be_drawn_from() {
+        let labels: Vec<String> = (0..500).map(|row| (row % 10).to_string()).collect();
+        let labels: Vec<&str> = labels.iter().map(String::as_str).collect();
+        let data = dataset(&[("label", &labels)], 3);
+        for alpha in [0.001, 0.01, 1.0, 1000.0] {
+            for self_balancing in [false, true] {
+                let mut skew = dirichlet(alpha, None);
+                (skew.min_size, skew.self_balancing) = (0, self_balancing);
+                // Two clients, of which a few classes may yet leave one empty.
+                match skew.partition(&data, 2) {
+                    Ok(shards) => assert_eq!(shards.concat().len(), 500),
+                    Err(refused) => assert!(refused.contains("would be empty"), "{refused}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_alpha_per_client_gives_it_its_share() {
+        let data = dataset(&[("label", &["a"; 1000])], 3);
+        let mut skew = dirichlet(1.0, None);
+        skew.alpha = Alpha::Each(vec![100.0, 300.0]);
+        let shards = skew.partition(&data, 2).unwrap();
+        assert!((200..300).contains(&shards[0].len()));
+        assert!(skew.partition(&data, 3).is_err());
+    }
+
+    #[test]
+    fn a_full_client_gets_no_further_class() {
+        let labels: Vec<&str> = (0..300).map(|row| ["a", "b", "c"][row % 3]).collect();
+        let data = dataset(&[("label", &labels)], 3);
+        let mut skew = dirichlet(1.0, None);
+        (skew.alpha, skew.self_balancing) = (Alpha::Each(vec![1e6, 1.0]), true);
+        // After classes a and b the first client has more than 150, so all of c is the second's.
+        let shards = skew.partition(&data, 2).unwrap();
+        assert!(shards[0].iter().all(|row| row % 3 != 2));
+        assert!((190..=200).contains(&shards[0].len()));
+    }
+
+    #[test]
+    fn an_empty_client_is_refused() {
+        let data = dataset(&[("label", &["a", "b", "c"])], 3);
+        let mut skew = dirichlet(0.001, None);
+        skew.min_size = 0;
+        let refused = skew.partition(&data, 4).unwrap_err();
+        assert!(refused.contains("would be empty"), "{refused}");
+        skew.min_size = 1;
+        assert!(skew.partition(&data, 4).unwrap_err().starts_with("no draw"));
     }
 }
