@@ -33,6 +33,10 @@ mod tokenizer;
 #[path = "features/plugins.rs"]
 mod plugins;
 
+/// Every partitioner beside Flower Datasets.
+#[path = "features/partitioners.rs"]
+mod partitioners;
+
 /// Every algorithm beside numpy and Flower, and what must hold of each.
 #[path = "features/algorithms.rs"]
 mod algorithms;
