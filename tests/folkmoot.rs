@@ -29,6 +29,10 @@ mod models;
 #[path = "features/tokenizer.rs"]
 mod tokenizer;
 
+/// Token ids and masks of every template beside transformers and TRL.
+#[path = "features/templates.rs"]
+mod templates;
+
 /// Plugins in the sandbox beside numpy, Flower and scikit-learn.
 #[path = "features/plugins.rs"]
 mod plugins;

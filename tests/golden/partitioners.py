@@ -124,10 +124,8 @@ def make(plugin, settings, clients, seed):
                 clients,
                 rescale=s.pop("rescale", True),
                 **common,
-                **{
-                    k: s.pop(k)
-                    for k in ("num_unique_labels_per_partition", "preassigned_num_samples_per_label")
-                },
+                num_unique_labels_per_partition=s.pop("classes_per_client"),
+                preassigned_num_samples_per_label=s.pop("preassigned_per_class"),
             )
         case "pathological":
             made = flower.PathologicalPartitioner(
@@ -291,8 +289,8 @@ def cases():
     def distribution(name, columns, clients, array, per, preassigned, rescale=True):
         settings = label | {
             "distribution": array,
-            "num_unique_labels_per_partition": per,
-            "preassigned_num_samples_per_label": preassigned,
+            "classes_per_client": per,
+            "preassigned_per_class": preassigned,
             "rescale": rescale,
         }
         return case(f"distribution, {name}", "distribution", settings, clients, columns)
@@ -406,8 +404,8 @@ def refused():
     array = [[1, 2], [3, 4], [5, 6]]
     spread = label | {
         "distribution": array,
-        "num_unique_labels_per_partition": 1,
-        "preassigned_num_samples_per_label": 0,
+        "classes_per_client": 1,
+        "preassigned_per_class": 0,
     }
     dirichlet = label | {"alpha": 0.5, "min_size": 0}
     sizes = label | {"sizes": [100, 200], "alpha": 0.5}
@@ -432,14 +430,14 @@ def refused():
         ("distribution", spread | {"distribution": [[[1]]]}, 6, tones),
         (
             "distribution",
-            spread | {"distribution": [[1, 2, 3, 4]] * 3, "num_unique_labels_per_partition": 4},
+            spread | {"distribution": [[1, 2, 3, 4]] * 3, "classes_per_client": 4},
             3,
             tones,
         ),
         ("distribution", spread | {"distribution": [[60, 62], [5, 5], [5, 5]], "rescale": False}, 6, tones),
         ("distribution", spread | {"distribution": [[1], [1], [1]]}, 5, tones),
         # Each label has two holders, "negative" 121 examples: 1 is left, but Flower wants 2.
-        ("distribution", spread | {"preassigned_num_samples_per_label": 60}, 6, tones),
+        ("distribution", spread | {"preassigned_per_class": 60}, 6, tones),
         ("pathological", label | {"classes_per_client": 4}, 5, tones),
         ("pathological", classes, 6, few),
         # Each label is wanted by four clients and has fewer examples.

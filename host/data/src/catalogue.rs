@@ -45,6 +45,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "flower-fingpt-sentiment",
     "flower-medalpaca-flashcards",
     "gsm8k",
+    "gsm8k-test",
     "hh-rlhf",
     "math",
     "mathinstruct",

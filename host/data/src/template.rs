@@ -159,8 +159,9 @@ impl Template {
         hexadecimal(&Sha256::digest(format!("{spells}\0{}", self.source)))
     }
 
-    /// The text up to where the answer starts, without spaces at its end: most vocabularies have the space
-    /// before a word in the word's token, so that only then its tokens are the first ones of the whole text's.
+    /// The text up to where the answer starts. Templates leave the space before an answer to the answer: most
+    /// vocabularies have it in the word's token, so that only then the tokens of this text are the first ones of
+    /// the whole text's.
     pub fn prompt(&self, tokenizer: &Tokenizer, prompt: &[Turn]) -> Result<String> {
         let rendered = self.render(tokenizer, &answered(prompt, "a"))?;
         let start = rendered.last().start;
@@ -246,25 +247,18 @@ impl Template {
             !turns.iter().any(private),
             "a text holds U+E000 or U+E001, which mark what is trained"
         );
-        let eos = tokenizer.eos_text();
-        let turns: Vec<Turn> = turns.iter().map(|turn| self.fitted(turn, eos)).collect();
+        let turns: Vec<Turn> = turns.iter().map(|turn| self.fitted(turn)).collect();
         match self.marks {
             true => self.marked(tokenizer, &turns),
             false => self.found(tokenizer, &turns),
         }
     }
 
-    /// A turn as the template gets it: an input that it has no place for goes after the content, and an answer's
-    /// end-of-text token, which some data sets have, is left for the template to put.
-    fn fitted(&self, turn: &Turn, eos: &str) -> Turn {
+    /// A turn as the template gets it: an input that it has no place for goes after the content.
+    fn fitted(&self, turn: &Turn) -> Turn {
         let mut turn = turn.clone();
         if let Some(input) = turn.input.take_if(|_| !self.takes_input) {
             turn.content = format!("{}\n{input}", turn.content);
-        }
-        if turn.role == Role::Assistant
-            && let Some(bare) = turn.content.strip_suffix(eos)
-        {
-            turn.content.truncate(bare.len());
         }
         turn
     }
@@ -277,7 +271,7 @@ impl Template {
         for piece in marked.split_inclusive([OPEN, CLOSE]) {
             text.push_str(piece.trim_end_matches([OPEN, CLOSE]));
             match piece.chars().next_back() {
-                Some(OPEN) => open = Some(text.trim_end_matches(' ').len()),
+                Some(OPEN) => open = Some(text.len()),
                 Some(CLOSE) => trained.extend(open.take().map(|from| from..text.len())),
                 _ => {}
             }

@@ -73,11 +73,7 @@ impl Model {
         }
         let tokenizer = &self.tokenizer;
         let mut ends = vec![tokenizer.eos()];
-        let template = how
-            .template
-            .map(|name| Template::find(name, Path::new(name), tokenizer));
-        let template = template.transpose()?;
-        if let Some(template) = &template {
+        if let Some(template) = how.template {
             ends.push(template.end_of_response(tokenizer)?);
         }
         let prompts = how.prompts.iter().map(|prompt| -> Result<Vec<u32>> {

@@ -11,7 +11,7 @@ use crate::call::called_fallibly;
 use crate::component::Indices;
 use crate::host::data::Drawable;
 use crate::settings::check_settings;
-use crate::{Kind, Plugin, PluginError, View};
+use crate::{Failure, Kind, Plugin, PluginError, View};
 
 /// A partitioner, ready to be asked.
 pub struct Partitioner {
@@ -55,6 +55,14 @@ impl Partitioner {
         seed: Seed,
     ) -> Result<Vec<Vec<u32>>, PluginError> {
         let rows = data.examples();
+        if clients == 0 && !self.clients_from_data() {
+            return Err(self.plugin.failed(
+                "partition",
+                Failure::Refused {
+                    message: "it needs a number of clients".into(),
+                },
+            ));
+        }
         let seed = seed.derive(&format!("{}/partition", self.plugin.name), 0);
         let done = called_fallibly(&self.plugin, "partition", seed, |store, instance| {
             let guest = self.indices.load(&mut *store, instance)?;
