@@ -22,6 +22,11 @@ pub(crate) enum Command {
     Check(ExperimentArguments),
     /// Run one round of an algorithm's server half on files made by any stack
     Aggregate(AggregateArguments),
+    /// Deal the rows of a data file out to clients, and show how unlike the clients are
+    Partition(PartitionArguments),
+    /// List data sets, show rows as the model gets them, find broken and repeated ones
+    #[command(subcommand)]
+    Data(DataCommand),
     /// Continue prompts with a model and, if there is one, an adapter
     Generate(GenerateArguments),
     /// What can be done with a model file
@@ -30,6 +35,126 @@ pub(crate) enum Command {
     /// List, show and build plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum DataCommand {
+    /// List the data sets of the catalogue
+    List,
+    /// Show what the catalogue says of a data set
+    Info {
+        /// Its name
+        name: String,
+    },
+    /// Show a row as text with the trained part marked, and its tokens
+    Preview(PreviewArguments),
+    /// Read every row: count and show those that cannot be used
+    Check(DataArguments),
+    /// Find rows that occur more than once, exactly or nearly
+    Duplicates(DuplicatesArguments),
+}
+
+/// Which data.
+#[derive(Args, Clone)]
+pub(crate) struct DataArguments {
+    /// A name of the catalogue, hub:OWNER/NAME[@REVISION], a file or a folder
+    pub(crate) data: String,
+    /// Of a folder or the hub: a glob over paths, of which the files are taken; may be given more than once
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) files: Vec<String>,
+    /// Of a folder or the hub: the split whose files are taken
+    #[arg(long)]
+    pub(crate) split: Option<String>,
+    /// Another way of the catalogue's entry to make its columns
+    #[arg(long)]
+    pub(crate) variant: Option<String>,
+    /// A column to make: NAME=COLUMN, or NAME={ expression = "..." }
+    #[arg(long = "column", value_name = "NAME=FROM")]
+    pub(crate) columns: Vec<String>,
+    /// What a row is: instruction, chat, preference, classification, text [default: what its columns say]
+    #[arg(long)]
+    pub(crate) shape: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct PreviewArguments {
+    /// Data, or an experiment's TOML file, which says everything
+    #[command(flatten)]
+    pub(crate) data: DataArguments,
+    /// Rows to show, counted from 0; may be given more than once
+    #[arg(long = "row", default_values_t = [0])]
+    pub(crate) rows: Vec<usize>,
+    /// Whose tokenizer: a name of the catalogue, hub:OWNER/NAME, a .gguf file or a folder
+    #[arg(long, default_value = "smollm2-135m-instruct")]
+    pub(crate) model: String,
+    /// plain, alpaca, vicuna, chatml, llama-2, llama-3, mistral, gemma, zephyr, model, or a minijinja file
+    /// [default: the data set's, else the model's]
+    #[arg(long)]
+    pub(crate) template: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct DuplicatesArguments {
+    #[command(flatten)]
+    pub(crate) data: DataArguments,
+    /// Evaluation data, looked for in the first
+    #[arg(long, value_name = "DATA")]
+    pub(crate) against: Option<String>,
+    /// Whose row is whose, as `folkmoot partition` writes it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) shards: Option<PathBuf>,
+    /// Words of a shingle
+    #[arg(long, default_value_t = 5)]
+    pub(crate) shingle: usize,
+    /// Least Jaccard index of near duplicates
+    #[arg(long, default_value_t = 0.8)]
+    pub(crate) threshold: f64,
+    /// Write the shards without duplicates: of each the first row stays
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct PartitionArguments {
+    /// A name, or a path to a component
+    #[arg(long, value_name = "NAME|PATH")]
+    pub(crate) partitioner: String,
+    /// A setting of the partitioner
+    #[arg(long = "partitioner-arg", value_name = "KEY=VALUE")]
+    pub(crate) partitioner_args: Vec<String>,
+    /// A name of the catalogue, hub:OWNER/NAME[@REVISION], a file or a folder
+    #[arg(long)]
+    pub(crate) data: String,
+    /// Of a folder or the hub: a glob over paths, of which the files are taken
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) files: Vec<String>,
+    /// Of a folder or the hub: the split whose files are taken
+    #[arg(long)]
+    pub(crate) split: Option<String>,
+    /// Number of clients; left out where the data or the settings say it
+    #[arg(long)]
+    pub(crate) clients: Option<u32>,
+    /// Where randomness comes from
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Where the rows of each client go, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Column that is counted in table and picture [default: the setting `column`]
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) label: Option<String>,
+    /// Where the picture goes [default: beside --out, as .svg]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) svg: Option<PathBuf>,
+    /// Where the statistics go, as JSON [default: printed only]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) statistics: Option<PathBuf>,
+    /// Look for duplicates within and across clients however many rows there are
+    #[arg(long)]
+    pub(crate) duplicates: bool,
+    /// Threads [default: all]; the result does not depend on it
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
 }
 
 #[derive(Subcommand)]

@@ -2,7 +2,9 @@
 
 pub(crate) mod aggregate;
 pub(crate) mod check;
+pub(crate) mod data;
 pub(crate) mod model;
+pub(crate) mod partition;
 pub(crate) mod plugin;
 pub(crate) mod run;
 

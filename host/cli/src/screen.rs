@@ -176,6 +176,19 @@ pub(crate) fn columns(rows: &[Vec<String>]) -> String {
     lines.join("\n")
 }
 
+/// Whether what is printed may have colours: a terminal, and nobody objects (`NO_COLOR`).
+pub(crate) fn coloured() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|no| no.is_empty())
+}
+
+/// Columns of the terminal, where it says them.
+pub(crate) fn width() -> usize {
+    let said = std::env::var("COLUMNS")
+        .ok()
+        .and_then(|own| own.parse().ok());
+    said.unwrap_or(100)
+}
+
 /// 1,234,567
 pub(crate) fn count(number: usize) -> String {
     let digits = number.to_string();

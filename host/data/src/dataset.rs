@@ -41,6 +41,9 @@ pub enum Shape {
     Classification,
     /// `text`, all of which is learnt.
     Text,
+    /// Whatever they are: rows that are only dealt out.
+    #[serde(skip)]
+    Rows,
 }
 
 impl Shape {
@@ -60,6 +63,7 @@ impl Shape {
             Self::Preference => &["instruction", "chosen", "rejected"],
             Self::Classification => &["instruction", "label"],
             Self::Text => &["text"],
+            Self::Rows => &[],
         }
     }
 
@@ -87,6 +91,7 @@ impl fmt::Display for Shape {
             Self::Preference => "preference",
             Self::Classification => "classification",
             Self::Text => "text",
+            Self::Rows => "rows",
         })
     }
 }
@@ -517,6 +522,7 @@ impl Source {
                 filled("text", &text)?;
                 fields.insert("response".into(), Value::from(text));
             }
+            Shape::Rows => {}
             Shape::Chat => {
                 prompt = Turn::list("messages", required("messages")?)?;
                 // What is said after the last answer is nothing to learn.

@@ -9,6 +9,8 @@
 mod catalogue;
 mod dataset;
 mod digest;
+pub mod duplicates;
+pub mod heterogeneity;
 mod mapping;
 mod nearest;
 mod prepare;

@@ -219,6 +219,22 @@ impl Template {
         Ok(Tokenized { ids, trained })
     }
 
+    /// The whole text, without what the tokenizer puts before it, and the bytes of it that are trained.
+    pub fn text(
+        &self,
+        tokenizer: &Tokenizer,
+        turns: &[Turn],
+        learnt: Learnt,
+    ) -> Result<(String, Vec<Range<usize>>)> {
+        let rendered = self.render(tokenizer, turns)?;
+        let (ids, offsets) = tokenizer.encode_with_offsets(&rendered.text)?;
+        let mut trained = rendered.trained_bytes(tokenizer, &ids, &offsets);
+        if learnt == Learnt::Last {
+            trained.drain(..trained.len().saturating_sub(1));
+        }
+        Ok((rendered.text, trained))
+    }
+
     /// The text that follows the prompt, up to and with what ends the response: the tokens of the prompt with it
     /// are those of the whole text up to the last one that is trained.
     pub fn continuation(

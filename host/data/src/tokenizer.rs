@@ -113,6 +113,11 @@ impl Tokenizer {
         self.inner.decode(ids, true).map_err(Error::from_boxed)
     }
 
+    /// A token as the vocabulary spells it.
+    pub fn piece(&self, id: u32) -> String {
+        self.inner.id_to_token(id).unwrap_or_default()
+    }
+
     /// The beginning-of-text token, if this model wants one before every text.
     pub fn bos(&self) -> Option<u32> {
         self.special

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
 use crate::Overrides;
+use crate::hygiene::Hygiene;
 
 /// An experiment, in the order of the data's flow.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -171,6 +172,9 @@ pub struct Data {
     /// the answers are cut after that. A quarter of `max_length` where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_prompt_length: Option<usize>,
+    /// Looks for rows that occur more than once, and removes them where it is wished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duplicates: Option<Hygiene>,
     /// Pairs made from texts with scores, with `[preference]`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pairs: Option<Pairing>,

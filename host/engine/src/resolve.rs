@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use folkmoot_data::duplicates::Settings;
 use folkmoot_data::{
     Catalogue, Dataset, Kind as EntryKind, Mapping, Meaning, Plan, Progress, Report, Shape, Table,
     Template, Tokenizer, digest_of, hub_model,
@@ -14,6 +15,7 @@ use folkmoot_plugin::{Algorithm, Kind, Library, Metric, Partitioner, PluginError
 use folkmoot_train::{Architecture, Base, Form, Place, Quantize};
 
 use crate::experiment::{Document, Experiment};
+use crate::hygiene::{Hygiene, duplicates};
 use crate::rows::Rows;
 use crate::run::Event;
 use crate::source::{Choice, Source, memory};
@@ -101,13 +103,22 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
         lengths: Some(rows.lengths()),
     });
     let clients = experiment.partition.clients;
-    let shards = partitioner
+    let mut shards = partitioner
         .partition(view, clients.unwrap_or(0), experiment.seed)
         .with_context(|| match clients {
             Some(clients) => format!("partitioning {} rows over {clients} clients", rows.count()),
             None => format!("partitioning {} rows", rows.count()),
         })?;
     check_cohort(document, shards.len() as u32)?;
+    if let Some(hygiene) = &data.duplicates {
+        clean(
+            hygiene,
+            &prepared.training,
+            &prepared.held_out,
+            &mut shards,
+            on,
+        )?;
+    }
     let initial = experiment.adapter.init(
         &base_path,
         &architecture,
@@ -142,6 +153,35 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
         },
         digests,
     })
+}
+
+/// Looks for duplicates, and removes those that the experiment wants removed.
+fn clean(
+    hygiene: &Hygiene,
+    training: &Dataset,
+    held_out: &Dataset,
+    shards: &mut [Vec<u32>],
+    on: &mut dyn FnMut(Event),
+) -> Result<()> {
+    on(Event::Note("looking for duplicates".into()));
+    let settings = Settings {
+        shingle: hygiene.shingle,
+        threshold: hygiene.threshold,
+    };
+    let held_out = Some(held_out);
+    let found = duplicates(training, held_out, shards, settings)?;
+    on(Event::Note(found.told(training, held_out)));
+    let removed = found.remove(hygiene, shards);
+    if removed > 0 {
+        on(Event::Note(format!("{removed} duplicates removed")));
+    }
+    match shards.iter().position(Vec::is_empty) {
+        None => Ok(()),
+        Some(client) => bail!(
+            "client {client} holds only duplicates\n\nhint: fewer clients, or `report` instead of `remove` in \
+             `[data.duplicates]`"
+        ),
+    }
 }
 
 /// Whether the number of clients is given exactly where it has to be.
@@ -397,7 +437,7 @@ pub(crate) fn read_tokenizer(base: &Path) -> Result<Tokenizer> {
     }
 }
 
-fn find_data(
+pub(crate) fn find_data(
     document: &Document,
     catalogue: &Catalogue,
     cache: &Path,
@@ -416,7 +456,11 @@ fn find_data(
     }
 }
 
-fn find_template(document: &Document, source: &Source, tokenizer: &Tokenizer) -> Result<Template> {
+pub(crate) fn find_template(
+    document: &Document,
+    source: &Source,
+    tokenizer: &Tokenizer,
+) -> Result<Template> {
     let name = document.experiment.data.template.as_ref();
     let Some(name) = name.or(source.template.as_ref()) else {
         let known: Vec<String> = Template::names().map(|name| format!("`{name}`")).collect();
@@ -436,7 +480,7 @@ fn find_template(document: &Document, source: &Source, tokenizer: &Tokenizer) ->
 }
 
 /// What the rows mean: what the experiment says over what the catalogue's entry says.
-fn meaning(document: &Document, source: Source) -> Result<(Table, Meaning)> {
+pub(crate) fn meaning(document: &Document, source: Source) -> Result<(Table, Meaning)> {
     let (data, preference) = (&document.experiment.data, document.experiment.preference);
     let Source { table, meaning, .. } = source;
     let columns = meaning.columns.then(&data.columns);

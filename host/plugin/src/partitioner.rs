@@ -18,6 +18,7 @@ pub struct Partitioner {
     plugin: Plugin,
     indices: GuestIndices,
     settings: String,
+    given: Value,
 }
 
 impl Partitioner {
@@ -32,12 +33,18 @@ impl Partitioner {
             plugin,
             indices,
             settings: settings.to_string(),
+            given: settings.clone(),
         })
     }
 
     /// The plugin behind it.
     pub fn plugin(&self) -> &Plugin {
         &self.plugin
+    }
+
+    /// The settings that were given.
+    pub fn settings(&self) -> &Value {
+        &self.given
     }
 
     /// Whether the number of clients comes from the data or the settings, and may be left out.

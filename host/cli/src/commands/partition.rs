@@ -1,0 +1,201 @@
+//! `folkmoot partition`.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use folkmoot_data::Catalogue;
+use folkmoot_data::duplicates::Settings;
+use folkmoot_data::heterogeneity::Sizes;
+use folkmoot_engine::{Choice, Event, Found, Notes, Seed, Source, Split, duplicates, settings};
+use folkmoot_plugin::{Kind, Partitioner};
+use serde_json::json;
+
+use super::{Done, Failure};
+use crate::arguments::PartitionArguments;
+use crate::places::{cache, catalogue, library, sandbox, threads};
+use crate::screen::{Screen, coloured, columns, count, width};
+
+/// Rows among which duplicates are looked for unasked.
+const FEW: usize = 200_000;
+/// Clients that have a line in the table.
+const LINES: usize = 20;
+
+pub(crate) fn partition(arguments: &PartitionArguments) -> Done {
+    let screen = Screen::new();
+    let split = split(arguments, &screen).map_err(Failure::Usage)?;
+    report(arguments, &split).map_err(Failure::Run)
+}
+
+fn split(arguments: &PartitionArguments, screen: &Screen) -> Result<Split> {
+    threads(arguments.threads)?;
+    let notes = Notes::default();
+    let sandbox = sandbox(notes.listener())?;
+    let plugin = library().load(&sandbox, &arguments.partitioner, Kind::Partitioner)?;
+    let partitioner = Partitioner::new(plugin, &settings(&arguments.partitioner_args)?)?;
+    ensure!(
+        arguments.clients.is_some() || partitioner.clients_from_data(),
+        "partitioner `{}` needs a number of clients\n\nhint: give --clients",
+        partitioner.plugin().name
+    );
+    ensure!(
+        arguments.clients != Some(0),
+        "--clients 0: nobody to deal to"
+    );
+    let choice = Choice {
+        files: arguments.files.clone(),
+        split: arguments.split.clone(),
+        variant: None,
+    };
+    let known = Catalogue::new(catalogue().as_deref())?;
+    let mut told = |progress| screen.event(&Event::Fetch(progress));
+    let (data, path) = (&arguments.data, Path::new(&arguments.data));
+    let source = Source::find(
+        data,
+        path,
+        &choice,
+        &known,
+        &cache()?.join("files"),
+        &mut told,
+    )?;
+    let source = source.map_err(anyhow::Error::msg)?;
+    Split::new(
+        source.table,
+        &source.meaning,
+        &partitioner,
+        arguments.clients,
+        Seed(arguments.seed),
+        arguments.label.as_deref(),
+    )
+    .with_context(|| format!("data `{data}`"))
+}
+
+fn report(arguments: &PartitionArguments, split: &Split) -> Result<()> {
+    let write = |path: &Path, text: &str| {
+        fs::write(path, text).with_context(|| format!("writing `{}`", path.display()))
+    };
+    write(
+        &arguments.out,
+        &json!({ "clients": split.shards }).to_string(),
+    )?;
+    let title = format!("{} by {}", arguments.data, arguments.partitioner);
+    let svg = arguments.svg.clone();
+    let svg = svg.unwrap_or_else(|| arguments.out.with_extension("svg"));
+    write(&svg, &split.picture(&title, |picture| picture.svg()))?;
+    let few = split.dataset.len() <= FEW;
+    let found = match few || arguments.duplicates {
+        true => Some(duplicates(
+            &split.dataset,
+            None,
+            &split.shards,
+            Settings::default(),
+        )?),
+        false => None,
+    };
+    println!("{}\n", table(split));
+    print!(
+        "{}",
+        split.picture(&title, |picture| picture.terminal(width(), coloured()))
+    );
+    println!("\n{}", summary(split, found.as_ref()));
+    if let Some(path) = &arguments.statistics {
+        let heterogeneity = match split.heterogeneity() {
+            Ok(own) => serde_json::to_value(own)?,
+            Err(sizes) => json!({ "sizes": sizes }),
+        };
+        let own = found
+            .as_ref()
+            .map(|found| json!({ "share": found.share, "report": found.report }));
+        let all = json!({ "heterogeneity": heterogeneity, "duplicates": own });
+        write(path, &serde_json::to_string_pretty(&all)?)?;
+    }
+    println!("{}\n{}", arguments.out.display(), svg.display());
+    Ok(())
+}
+
+/// A line for each of the first clients.
+fn table(split: &Split) -> String {
+    let mut head = vec!["client".to_owned(), "rows".to_owned()];
+    let heterogeneity = split.heterogeneity().ok();
+    if heterogeneity.is_some() {
+        let own = [
+            "labels",
+            "entropy",
+            "effective",
+            "distance",
+            "largest label",
+        ];
+        head.extend(own.map(str::to_owned));
+    }
+    let mut rows = vec![head];
+    for (client, shard) in split.shards.iter().take(LINES).enumerate() {
+        let mut row = vec![client.to_string(), count(shard.len())];
+        if let (Some(heterogeneity), Some(labels)) = (&heterogeneity, &split.labels) {
+            let own = &heterogeneity.clients[client];
+            let largest = own.largest.map_or("", |label| labels.names[label].as_str());
+            row.extend([
+                own.distinct.to_string(),
+                format!("{:.3}", own.entropy),
+                format!("{:.2}", own.effective),
+                own.distance
+                    .map_or_else(String::new, |distance| format!("{distance:.3}")),
+                format!("{} ({:.0} %)", short(largest), 100.0 * own.share),
+            ]);
+        }
+        rows.push(row);
+    }
+    let mut text = columns(&rows);
+    if split.shards.len() > LINES {
+        text.push_str(&format!(
+            "\n... and {} more clients",
+            split.shards.len() - LINES
+        ));
+    }
+    text
+}
+
+fn short(name: &str) -> String {
+    const MOST: usize = 24;
+    match name.chars().count() > MOST {
+        true => name.chars().take(MOST - 1).chain(['…']).collect(),
+        false => name.to_owned(),
+    }
+}
+
+fn summary(split: &Split, found: Option<&Found>) -> String {
+    let heterogeneity = split.heterogeneity();
+    let sizes: &Sizes = match &heterogeneity {
+        Ok(own) => &own.sizes,
+        Err(sizes) => sizes,
+    };
+    let mut lines = vec![format!(
+        "{} of {} rows over {} clients: {} to {}, median {}, variation {:.2}, Gini {:.2}",
+        count(sizes.rows as usize),
+        count(split.dataset.len()),
+        count(sizes.clients),
+        count(sizes.smallest as usize),
+        count(sizes.largest as usize),
+        sizes.median,
+        sizes.variation,
+        sizes.gini
+    )];
+    if let (Ok(own), Some(labels)) = (&heterogeneity, &split.labels) {
+        lines.push(format!(
+            "`{}` (Jensen-Shannon distance of clients to the whole, base 2): mean {:.3}, weighted by size {:.3}, largest {:.3}",
+            labels.column, own.mean_distance, own.weighted_distance, own.largest_distance
+        ));
+    }
+    lines.push(match found {
+        Some(found) => format!(
+            "duplicates: {:.1} % of the rows have one; {} within a client, {} of another client's",
+            100.0 * found.share,
+            count(found.report.within.exact + found.report.within.near),
+            count(found.report.across.exact + found.report.across.near)
+        ),
+        None => format!(
+            "duplicates: not looked for among more than {} rows; --duplicates does",
+            count(FEW)
+        ),
+    });
+    lines.join("\n")
+}
