@@ -33,6 +33,10 @@ mod tokenizer;
 #[path = "features/templates.rs"]
 mod templates;
 
+/// Data on the command line: dealt out, shown, checked, deduplicated; broken rows; the cache of tokens.
+#[path = "features/data.rs"]
+mod data;
+
 /// Plugins in the sandbox beside numpy, Flower and scikit-learn.
 #[path = "features/plugins.rs"]
 mod plugins;

@@ -97,26 +97,36 @@ impl fmt::Display for Shape {
 }
 
 /// One row: its columns, and what is made of them.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Example {
     /// The fields by column name. The answers are strings, whatever the shape.
     pub fields: Map<String, Value>,
     /// What goes before the answer; of a text nothing.
     pub prompt: Vec<Turn>,
-    /// File and line, or file and row.
-    pub place: String,
+    source: Arc<Source>,
+    row: usize,
 }
 
 impl Example {
+    /// File and line, or file and row.
+    pub fn place(&self) -> String {
+        self.source.table.place(self.row)
+    }
+
     /// The string in `column`.
     pub fn text(&self, column: &str) -> Result<&str> {
         match self.field(column)? {
             Value::String(text) => Ok(text),
             other => bail!(
                 "{}: column `{column}` has `{other}` where a string was expected",
-                self.place
+                self.place()
             ),
         }
+    }
+
+    /// Its number in the table.
+    pub(crate) fn row(&self) -> usize {
+        self.row
     }
 
     /// The prompt with one of the answers.
@@ -142,7 +152,7 @@ impl Example {
             let present = || self.fields.keys().map(String::as_str);
             anyhow!(
                 "{}: no column `{column}`, present are {}{}",
-                self.place,
+                self.place(),
                 listed(present()),
                 nearest(column, present())
             )
@@ -300,7 +310,12 @@ impl Dataset {
 
     /// Where an example comes from.
     pub fn place(&self, index: usize) -> String {
-        self.source.table.place(self.rows[index] as usize)
+        self.place_of(self.rows[index] as usize)
+    }
+
+    /// Where a row of the table comes from.
+    pub(crate) fn place_of(&self, row: usize) -> String {
+        self.source.table.place(row)
     }
 
     /// An example with all of its columns.
@@ -312,15 +327,19 @@ impl Dataset {
     /// All examples with all of their columns.
     pub fn examples(&self) -> Result<Vec<Example>> {
         self.map_examples(&Wanted::All, |_, example| {
-            example.map_err(|(place, broken)| anyhow!("{place}: {}", broken.cause))
+            example.map_err(|(row, broken)| self.error(row, &broken))
         })
     }
 
+    fn error(&self, row: usize, broken: &Broken) -> anyhow::Error {
+        anyhow!("{}: {}", self.source.table.place(row), broken.cause)
+    }
+
     /// What `make` makes of each example, in their order. An example has the columns of its shape; one that cannot
-    /// be used comes with its place. Threads share out the rows.
+    /// be used comes with its number in the table. Threads share out the rows.
     pub fn map_shaped<T: Send>(
         &self,
-        make: impl Fn(usize, Result<Example, (String, Broken)>) -> Result<T> + Sync,
+        make: impl Fn(usize, Result<Example, (usize, Broken)>) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
         self.map_examples(&Wanted::Only(self.shape_columns()), make)
     }
@@ -328,17 +347,18 @@ impl Dataset {
     fn map_examples<T: Send>(
         &self,
         wanted: &Wanted,
-        make: impl Fn(usize, Result<Example, (String, Broken)>) -> Result<T> + Sync,
+        make: impl Fn(usize, Result<Example, (usize, Broken)>) -> Result<T> + Sync,
     ) -> Result<Vec<T>> {
         self.map(wanted, |row, fields| {
-            let place = self.source.table.place(row);
-            let example = match fields.and_then(|fields| self.source.example(fields)) {
+            let source = self.source.clone();
+            let example = match fields.and_then(|fields| source.example(fields)) {
                 Ok((fields, prompt)) => Ok(Example {
                     fields,
                     prompt,
-                    place,
+                    source,
+                    row,
                 }),
-                Err(broken) => Err((place, broken)),
+                Err(broken) => Err((row, broken)),
             };
             make(row, example)
         })
@@ -395,8 +415,7 @@ impl Dataset {
     /// What every example says: its prompt and its (preferred) answer, a line each.
     pub fn texts(&self) -> Result<Vec<String>> {
         self.map_shaped(|_, example| {
-            let example =
-                example.map_err(|(place, broken)| anyhow!("{place}: {}", broken.cause))?;
+            let example = example.map_err(|(row, broken)| self.error(row, &broken))?;
             example.said()
         })
     }

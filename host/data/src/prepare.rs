@@ -125,7 +125,7 @@ impl Plan {
                             kept.training.push(*number);
                             kept.cut += usize::from(*cut);
                         }
-                        Err((place, broken)) => report.note(place, broken),
+                        Err((row, broken)) => report.note(&block.place_of(*row), broken),
                     }
                 }
             }
@@ -152,12 +152,12 @@ impl Plan {
     fn row(
         &self,
         shape: Shape,
-        example: Result<Example, (String, Broken)>,
+        example: Result<Example, (usize, Broken)>,
         tokenizer: &Tokenizer,
         template: &Template,
-    ) -> Result<(Vec<Tokenized>, bool), (String, Broken)> {
+    ) -> Result<(Vec<Tokenized>, bool), (usize, Broken)> {
         let example = example?;
-        let wrong = |fault: Fault, cause: String| (example.place.clone(), fault.because(cause));
+        let wrong = |fault: Fault, cause: String| (example.row(), fault.because(cause));
         let tokenize = |answer: &str, learnt: Learnt| {
             let turns = example.turns(answer);
             let turns = turns.map_err(|error| wrong(Fault::Type, error.to_string()))?;

@@ -91,7 +91,7 @@ impl Preview {
         };
         let shown = shape.answers().iter().map(|answer| {
             let turns = example.turns(answer)?;
-            let at = || example.place.clone();
+            let at = || example.place();
             let (text, trained) = self
                 .template
                 .text(tokenizer, &turns, learnt)

@@ -91,7 +91,7 @@ impl Pairing {
         }
         Ok(Row {
             fields,
-            place: format!("{} and {}", chosen.place, rejected.place),
+            place: format!("{} and {}", chosen.place(), rejected.place()),
         })
     }
 }

@@ -9,6 +9,9 @@ use super::content::Content;
 use super::{Fields, Format, Part, Wanted};
 use crate::nearest::listed;
 
+/// Records between two whose places are remembered.
+const STRIDE: usize = 64;
+
 /// The records of a CSV or TSV text.
 #[derive(Debug)]
 pub(super) struct Delimited {
@@ -16,10 +19,16 @@ pub(super) struct Delimited {
     format: Format,
     name: String,
     columns: Vec<String>,
-    /// Where each record starts, and the end of the last.
-    starts: Vec<usize>,
-    /// The line that each record starts on.
-    lines: Vec<u32>,
+    rows: usize,
+    /// Where every [`STRIDE`]th record starts, and on which line.
+    marks: Vec<Place>,
+}
+
+/// Where a record is.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    start: usize,
+    line: usize,
 }
 
 impl Delimited {
@@ -29,43 +38,81 @@ impl Delimited {
         columns: &[String],
         name: &str,
     ) -> Result<Self> {
-        let from = match bytes.starts_with(b"\xef\xbb\xbf") {
+        let start = match bytes.starts_with(b"\xef\xbb\xbf") {
             true => 3,
             false => 0,
         };
-        let mut columns = columns.to_vec();
-        let (mut starts, mut lines) = (Vec::new(), Vec::new());
-        let mut reader = reader(format).from_reader(&bytes[from..]);
-        let mut record = csv::ByteRecord::new();
-        let (mut line, mut seen) = (1u32, from);
-        let wrong = |error| anyhow!("`{name}`: {error}");
-        while reader.read_byte_record(&mut record).map_err(wrong)? {
-            // A record's position is before the line ends that go before it.
-            let start = from + record.position().map_or(0, |p| p.byte() as usize);
-            let blank = bytes[start..]
-                .iter()
-                .take_while(|b| matches!(b, b'\r' | b'\n'));
-            let start = start + blank.count();
-            let passed = memchr::memchr_iter(b'\n', &bytes[seen..start]).count();
-            line = line.saturating_add(passed as u32);
-            seen = start;
-            if columns.is_empty() {
-                let text = |field: &[u8]| String::from_utf8(field.to_vec());
-                let names = record.iter().map(text).collect::<Result<_, _>>();
-                columns = names.map_err(|_| anyhow!("`{name}` line {line}: not UTF-8"))?;
-                continue;
-            }
-            starts.push(start);
-            lines.push(line);
-        }
-        starts.push(bytes.len());
-        Ok(Self {
+        let mut delimited = Self {
             bytes,
             format,
             name: name.to_owned(),
-            columns,
-            starts,
-            lines,
+            columns: columns.to_vec(),
+            rows: 0,
+            marks: Vec::new(),
+        };
+        let (mut columns, mut rows, mut marks) = (columns.to_vec(), 0usize, Vec::new());
+        let first = Place { start, line: 1 };
+        delimited.records(first, &mut |record, place| {
+            if columns.is_empty() {
+                let text = |field: &[u8]| String::from_utf8(field.to_vec());
+                let names = record.iter().map(text).collect::<Result<_, _>>();
+                columns = names.map_err(|_| anyhow!("`{name}` line {}: not UTF-8", place.line))?;
+                return Ok(true);
+            }
+            if rows.is_multiple_of(STRIDE) {
+                marks.push(place);
+            }
+            rows += 1;
+            Ok(true)
+        })?;
+        (delimited.columns, delimited.rows, delimited.marks) = (columns, rows, marks);
+        Ok(delimited)
+    }
+
+    /// Hands over the records from `first` on, each with its place, until `each` wants no more.
+    fn records(
+        &self,
+        first: Place,
+        each: &mut dyn FnMut(&csv::ByteRecord, Place) -> Result<bool>,
+    ) -> Result<()> {
+        let mut reader = reader(self.format).from_reader(&self.bytes[first.start..]);
+        let mut record = csv::ByteRecord::new();
+        let Place {
+            start: mut seen,
+            mut line,
+        } = first;
+        let wrong = |error| anyhow!("`{}`: {error}", self.name);
+        while reader.read_byte_record(&mut record).map_err(wrong)? {
+            // A record's position is before the line ends that go before it.
+            let start = first.start + record.position().map_or(0, |p| p.byte() as usize);
+            let blank = self.bytes[start..].iter();
+            let blank = blank.take_while(|b| matches!(b, b'\r' | b'\n')).count();
+            let start = start + blank;
+            line += memchr::memchr_iter(b'\n', &self.bytes[seen..start]).count();
+            seen = start;
+            if !each(&record, Place { start, line })? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over the records of `range`.
+    fn range(
+        &self,
+        range: Range<usize>,
+        each: &mut dyn FnMut(&csv::ByteRecord, Place),
+    ) -> Result<()> {
+        let Some(first) = self.marks.get(range.start / STRIDE) else {
+            return Ok(());
+        };
+        let mut row = range.start - range.start % STRIDE;
+        self.records(*first, &mut |record, place| {
+            if range.contains(&row) {
+                each(record, place);
+            }
+            row += 1;
+            Ok(row < range.end)
         })
     }
 
@@ -103,7 +150,7 @@ fn reader(format: Format) -> csv::ReaderBuilder {
 
 impl Part for Delimited {
     fn rows(&self) -> usize {
-        self.lines.len()
+        self.rows
     }
 
     fn columns(&self) -> &[String] {
@@ -116,24 +163,20 @@ impl Part for Delimited {
         wanted: &Wanted,
         each: &mut dyn FnMut(Fields),
     ) -> Result<()> {
-        let text = &self.bytes[self.starts[range.start]..self.starts[range.end]];
         let wanted: Vec<bool> = self
             .columns
             .iter()
             .map(|column| wanted.has(column))
             .collect();
-        let mut reader = reader(self.format).from_reader(text);
-        let mut record = csv::ByteRecord::new();
-        for _ in range {
-            reader
-                .read_byte_record(&mut record)
-                .map_err(|error| anyhow!("`{}`: {error}", self.name))?;
-            each(self.fields(&record, &wanted));
-        }
-        Ok(())
+        self.range(range, &mut |record, _| each(self.fields(record, &wanted)))
     }
 
     fn place(&self, row: usize) -> String {
-        format!("`{}` line {}", self.name, self.lines.get(row).unwrap_or(&1))
+        let mut line = None;
+        let found = self.range(row..row + 1, &mut |_, place| line = Some(place.line));
+        match (found, line) {
+            (Ok(()), Some(line)) => format!("`{}` line {line}", self.name),
+            _ => format!("`{}`", self.name),
+        }
     }
 }

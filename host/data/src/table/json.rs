@@ -7,6 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 use anyhow::{Result, anyhow};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -17,43 +18,112 @@ use super::{Fields, LOOKED_AT, Part, Wanted};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
+/// Rows of lines between two that are remembered.
+const STRIDE: usize = 64;
+/// Bytes of lines that one thread looks through at a time.
+const SEGMENT: usize = 64 << 20;
+
 /// The rows of a JSON file.
 #[derive(Debug)]
 pub(super) struct Json {
     bytes: Content,
     name: String,
     columns: Vec<String>,
-    /// Where each row starts and ends.
-    spans: Vec<(usize, usize)>,
-    places: Places,
+    layout: Layout,
 }
 
+/// Where rows are.
 #[derive(Debug)]
-enum Places {
-    /// The line of each row.
-    Lines(Vec<u32>),
-    /// Rows of an array are numbered.
-    Rows,
-    /// Of an object with a list for each client: the first row of each, and whose it is.
-    Clients(Vec<(usize, String)>),
+enum Layout {
+    Lines(Vec<Segment>),
+    /// Where each element starts and ends.
+    Array(Vec<(usize, usize)>),
+    /// Of an object with a list for each client: the elements, the first of each client, and whose it is.
+    Clients(Vec<(usize, usize)>, Vec<(usize, String)>),
+}
+
+/// Some of the lines.
+#[derive(Debug, Default)]
+struct Segment {
+    /// Number of its first row, and of its first line, from 0.
+    row: usize,
+    line: usize,
+    rows: usize,
+    lines: usize,
+    /// Where every [`STRIDE`]th row starts, and on which line of the segment.
+    marks: Vec<(usize, u32)>,
+    end: usize,
+}
+
+impl Segment {
+    /// Looks through the lines of `range`, which starts with a line and ends with one.
+    fn new(bytes: &[u8], range: Range<usize>) -> Self {
+        let mut segment = Self {
+            end: range.end,
+            ..Self::default()
+        };
+        for line in lines(bytes, range) {
+            if !bytes[line.clone()].trim_ascii().is_empty() {
+                if segment.rows.is_multiple_of(STRIDE) {
+                    segment.marks.push((line.start, segment.lines as u32));
+                }
+                segment.rows += 1;
+            }
+            segment.lines += 1;
+        }
+        segment
+    }
+
+    /// The rows from `row` (of the segment) on, each with its bytes and its line of the segment.
+    fn rows<'a>(&self, bytes: &'a [u8], row: usize) -> impl Iterator<Item = (&'a [u8], usize)> {
+        let (start, line) = self
+            .marks
+            .get(row / STRIDE)
+            .copied()
+            .unwrap_or((self.end, 0));
+        let numbered = lines(bytes, start..self.end).zip(line as usize..);
+        let rows = numbered.map(|(line, number)| (&bytes[line], number));
+        let rows = rows.filter(|(text, _)| !text.trim_ascii().is_empty());
+        rows.skip(row % STRIDE)
+    }
+}
+
+/// The lines of `range`, without their ends.
+fn lines(bytes: &[u8], range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let mut from = range.start;
+    let ends = memchr::memchr_iter(b'\n', &bytes[range.clone()]).map(move |at| range.start + at);
+    ends.chain([range.end]).filter_map(move |end| {
+        let line = from..end;
+        from = end + 1;
+        (line.start <= line.end).then_some(line)
+    })
 }
 
 impl Json {
-    pub(super) fn lines(bytes: Content, name: &str) -> Result<Self> {
-        let mut from = match bytes.starts_with(BOM) {
+    pub(super) fn lines(bytes: Content, name: &str) -> Self {
+        let mut starts = vec![match bytes.starts_with(BOM) {
             true => BOM.len(),
             false => 0,
-        };
-        let (mut spans, mut lines, mut line) = (Vec::new(), Vec::new(), 1u32);
-        let ends = memchr::memchr_iter(b'\n', &bytes).chain([bytes.len()]);
-        for end in ends {
-            if end >= from && !bytes[from..end].trim_ascii().is_empty() {
-                spans.push((from, end));
-                lines.push(line);
-            }
-            (from, line) = (end + 1, line.saturating_add(1));
+        }];
+        let mut next = SEGMENT;
+        while next < bytes.len() {
+            let end = memchr::memchr(b'\n', &bytes[next..]).map_or(bytes.len(), |at| next + at + 1);
+            starts.push(end);
+            next = end + SEGMENT;
         }
-        Ok(Self::new(bytes, name, spans, Places::Lines(lines)))
+        starts.push(bytes.len());
+        let ranges: Vec<Range<usize>> = starts.windows(2).map(|pair| pair[0]..pair[1]).collect();
+        let look = |range: Range<usize>| Segment::new(&bytes, range);
+        let mut segments: Vec<Segment> = ranges.into_par_iter().map(look).collect();
+        let (mut row, mut line) = (0, 0);
+        for segment in &mut segments {
+            (segment.row, segment.line) = (row, line);
+            row += segment.rows;
+            // What follows the last line end of a segment is the next one's first line.
+            line += segment.lines - 1;
+        }
+        segments.retain(|segment| segment.rows > 0);
+        Self::new(bytes, name, Layout::Lines(segments))
     }
 
     pub(super) fn array(bytes: Content, name: &str) -> Result<Self> {
@@ -78,52 +148,83 @@ impl Json {
                 firsts.push((spans.len(), client));
                 spans.extend(rows.into_iter().map(span));
             }
-            return Ok(Self::new(bytes, name, spans, Places::Clients(firsts)));
+            return Ok(Self::new(bytes, name, Layout::Clients(spans, firsts)));
         }
         let rows: Vec<&RawValue> = serde_json::from_slice(text).map_err(wrong)?;
         let spans = rows.into_iter().map(span).collect();
-        Ok(Self::new(bytes, name, spans, Places::Rows))
+        Ok(Self::new(bytes, name, Layout::Array(spans)))
     }
 
-    fn new(bytes: Content, name: &str, spans: Vec<(usize, usize)>, places: Places) -> Self {
+    fn new(bytes: Content, name: &str, layout: Layout) -> Self {
         let mut json = Self {
             bytes,
             name: name.to_owned(),
             columns: Vec::new(),
-            spans,
-            places,
+            layout,
         };
         let mut columns: Vec<String> = Vec::new();
-        for row in 0..json.spans.len().min(LOOKED_AT) {
-            let Ok(fields) = json.fields(row, &Wanted::All) else {
-                continue;
-            };
-            for (column, _) in fields {
-                if !columns.contains(&column) {
-                    columns.push(column);
+        json.each(0..json.rows().min(LOOKED_AT), &Wanted::All, &mut |fields| {
+            for column in fields.iter().flat_map(|fields| fields.keys()) {
+                if !columns.contains(column) {
+                    columns.push(column.clone());
                 }
             }
-        }
+        });
         json.columns = columns;
         json
     }
 
-    fn fields(&self, row: usize, wanted: &Wanted) -> Fields {
-        let (from, to) = self.spans[row];
-        let mut fields = parse(&self.bytes[from..to], wanted)?;
-        if let Places::Clients(firsts) = &self.places
-            && wanted.has("client")
-        {
-            let after = firsts.partition_point(|(first, _)| *first <= row);
-            fields.insert("client".into(), Value::from(firsts[after - 1].1.as_str()));
+    fn each(&self, range: Range<usize>, wanted: &Wanted, each: &mut dyn FnMut(Fields)) {
+        match &self.layout {
+            Layout::Lines(segments) => {
+                let mut next = range.start;
+                while next < range.end {
+                    let segment = segment(segments, next);
+                    let count = range.end.min(segment.row + segment.rows) - next;
+                    let rows = segment.rows(&self.bytes, next - segment.row);
+                    rows.take(count)
+                        .for_each(|(text, _)| each(parse(text, wanted)));
+                    next += count;
+                }
+            }
+            Layout::Array(spans) => {
+                let own = spans[range].iter();
+                own.for_each(|(from, to)| each(parse(&self.bytes[*from..*to], wanted)));
+            }
+            Layout::Clients(spans, firsts) => {
+                for row in range {
+                    let (from, to) = spans[row];
+                    let mut fields = parse(&self.bytes[from..to], wanted);
+                    if let Ok(fields) = &mut fields
+                        && wanted.has("client")
+                    {
+                        let (_, client) = owner(firsts, row);
+                        fields.insert("client".into(), Value::from(client));
+                    }
+                    each(fields);
+                }
+            }
         }
-        Ok(fields)
     }
+}
+
+/// The segment that holds a row.
+fn segment(segments: &[Segment], row: usize) -> &Segment {
+    &segments[segments.partition_point(|segment| segment.row <= row) - 1]
+}
+
+/// The first row of the client that a row is of, and the client.
+fn owner(firsts: &[(usize, String)], row: usize) -> (usize, &str) {
+    let (first, client) = &firsts[firsts.partition_point(|(first, _)| *first <= row) - 1];
+    (*first, client)
 }
 
 impl Part for Json {
     fn rows(&self) -> usize {
-        self.spans.len()
+        match &self.layout {
+            Layout::Lines(segments) => segments.last().map_or(0, |own| own.row + own.rows),
+            Layout::Array(spans) | Layout::Clients(spans, _) => spans.len(),
+        }
     }
 
     fn columns(&self) -> &[String] {
@@ -136,19 +237,22 @@ impl Part for Json {
         wanted: &Wanted,
         each: &mut dyn FnMut(Fields),
     ) -> Result<()> {
-        range.for_each(|row| each(self.fields(row, wanted)));
+        self.each(range, wanted, each);
         Ok(())
     }
 
     fn place(&self, row: usize) -> String {
-        match &self.places {
-            Places::Lines(lines) => {
-                format!("`{}` line {}", self.name, lines.get(row).unwrap_or(&1))
+        match &self.layout {
+            _ if row >= self.rows() => format!("`{}`", self.name),
+            Layout::Lines(segments) => {
+                let segment = segment(segments, row);
+                let mut rows = segment.rows(&self.bytes, row - segment.row);
+                let line = rows.next().map_or(0, |(_, line)| line);
+                format!("`{}` line {}", self.name, segment.line + line + 1)
             }
-            Places::Rows => format!("`{}` row {}", self.name, row + 1),
-            Places::Clients(firsts) => {
-                let after = firsts.partition_point(|(first, _)| *first <= row).max(1);
-                let (first, client) = &firsts[after - 1];
+            Layout::Array(_) => format!("`{}` row {}", self.name, row + 1),
+            Layout::Clients(_, firsts) => {
+                let (first, client) = owner(firsts, row);
                 format!("`{}` row {} of `{client}`", self.name, row + 1 - first)
             }
         }
