@@ -187,7 +187,7 @@ pub struct Meaning {
 #[derive(Clone, Debug)]
 pub struct Dataset {
     source: Arc<Source>,
-    rows: Arc<[u32]>,
+    rows: Arc<Vec<u32>>,
 }
 
 #[derive(Debug)]
@@ -230,7 +230,7 @@ impl Dataset {
             }
         }
         let input = !meaning.columns.makes("instruction") && has("instruction") && has("input");
-        let rows = (0..table.len() as u32).collect();
+        let rows = Arc::new((0..table.len() as u32).collect());
         let source = Source {
             table,
             steps,
@@ -279,7 +279,7 @@ impl Dataset {
     pub fn of(&self, rows: Vec<u32>) -> Self {
         Self {
             source: self.source.clone(),
-            rows: rows.into(),
+            rows: Arc::new(rows),
         }
     }
 

@@ -187,7 +187,7 @@ impl Table {
 
     fn of(bytes: Content, format: Format, columns: &[String], name: &str) -> Result<Self> {
         let part: Arc<dyn Part> = match format {
-            Format::Jsonl => Arc::new(json::Json::lines(bytes, name)),
+            Format::Jsonl => Arc::new(json::Json::lines(bytes, name)?),
             Format::Json => Arc::new(json::Json::array(bytes, name)?),
             Format::Csv | Format::Tsv => {
                 Arc::new(delimited::Delimited::new(bytes, format, columns, name)?)

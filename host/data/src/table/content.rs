@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read, Write, copy};
-use std::ops::Deref;
+use std::ops::{Deref, Range};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ pub(super) const COMPRESSED: [&str; 4] = ["gz", "gzip", "zst", "zstd"];
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     Memory(Arc<[u8]>),
-    Mapped(Arc<Mmap>),
+    Mapped(Arc<Mmap>, Arc<File>),
 }
 
 impl Content {
@@ -39,7 +40,7 @@ impl Content {
         // SAFETY: the bytes are only read. Whoever changes a file while it is read makes rows that are not what
         // they were or an end of the process, as with every program that maps files; nothing is written.
         let map = unsafe { Mmap::map(&unpacked)? };
-        Ok(Self::Mapped(Arc::new(map)))
+        Ok(Self::Mapped(Arc::new(map), Arc::new(unpacked)))
     }
 }
 
@@ -50,11 +51,30 @@ fn unpack(mut reader: impl Read) -> Result<File> {
     Ok(file)
 }
 
+impl Content {
+    /// Some bytes, read and not mapped where they are in a file: who looks through all of a file once does not want
+    /// its pages to count as this program's memory.
+    pub(super) fn passing<'a>(
+        &'a self,
+        range: Range<usize>,
+        buffer: &'a mut Vec<u8>,
+    ) -> Result<&'a [u8]> {
+        match self {
+            Self::Memory(bytes) => Ok(&bytes[range]),
+            Self::Mapped(_, file) => {
+                buffer.resize(range.len(), 0);
+                file.read_exact_at(buffer, range.start as u64)?;
+                Ok(buffer)
+            }
+        }
+    }
+}
+
 impl AsRef<[u8]> for Content {
     fn as_ref(&self) -> &[u8] {
         match self {
             Self::Memory(bytes) => bytes,
-            Self::Mapped(map) => map,
+            Self::Mapped(map, _) => map,
         }
     }
 }

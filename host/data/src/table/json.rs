@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
@@ -21,7 +21,7 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 /// Rows of lines between two that are remembered.
 const STRIDE: usize = 64;
 /// Bytes of lines that one thread looks through at a time.
-const SEGMENT: usize = 64 << 20;
+const SEGMENT: usize = 1 << 20;
 
 /// The rows of a JSON file.
 #[derive(Debug)]
@@ -56,16 +56,18 @@ struct Segment {
 }
 
 impl Segment {
-    /// Looks through the lines of `range`, which starts with a line and ends with one.
-    fn new(bytes: &[u8], range: Range<usize>) -> Self {
+    /// Looks through the lines of `bytes`, which start with a line and end with one, and lie at `start` of the file.
+    fn new(bytes: &[u8], start: usize) -> Self {
         let mut segment = Self {
-            end: range.end,
+            end: start + bytes.len(),
             ..Self::default()
         };
-        for line in lines(bytes, range) {
+        for line in lines(bytes, 0..bytes.len()) {
             if !bytes[line.clone()].trim_ascii().is_empty() {
                 if segment.rows.is_multiple_of(STRIDE) {
-                    segment.marks.push((line.start, segment.lines as u32));
+                    segment
+                        .marks
+                        .push((start + line.start, segment.lines as u32));
                 }
                 segment.rows += 1;
             }
@@ -88,6 +90,18 @@ impl Segment {
     }
 }
 
+/// Where the line ends that `from` is in.
+fn line_end(bytes: &Content, from: usize, buffer: &mut Vec<u8>) -> Result<usize> {
+    const STEP: usize = 4096;
+    for start in (from..bytes.len()).step_by(STEP) {
+        let own = bytes.passing(start..(start + STEP).min(bytes.len()), buffer)?;
+        if let Some(at) = memchr::memchr(b'\n', own) {
+            return Ok(start + at + 1);
+        }
+    }
+    Ok(bytes.len())
+}
+
 /// The lines of `range`, without their ends.
 fn lines(bytes: &[u8], range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     let mut from = range.start;
@@ -100,12 +114,12 @@ fn lines(bytes: &[u8], range: Range<usize>) -> impl Iterator<Item = Range<usize>
 }
 
 impl Json {
-    pub(super) fn lines(bytes: Content, name: &str) -> Self {
+    pub(super) fn lines(bytes: Content, name: &str) -> Result<Self> {
         let mut starts = vec![match bytes.starts_with(BOM) {
             true => BOM.len(),
             false => 0,
         }];
-        let mut next = SEGMENT;
+        let (mut next, mut buffer) = (SEGMENT, Vec::new());
         while next < bytes.len() {
             let end = memchr::memchr(b'\n', &bytes[next..]).map_or(bytes.len(), |at| next + at + 1);
             starts.push(end);
@@ -113,8 +127,13 @@ impl Json {
         }
         starts.push(bytes.len());
         let ranges: Vec<Range<usize>> = starts.windows(2).map(|pair| pair[0]..pair[1]).collect();
-        let look = |range: Range<usize>| Segment::new(&bytes, range);
-        let mut segments: Vec<Segment> = ranges.into_par_iter().map(look).collect();
+        let look = |buffer: &mut Vec<u8>, range: Range<usize>| {
+            let start = range.start;
+            Ok(Segment::new(bytes.passing(range, buffer)?, start))
+        };
+        let looked = ranges.into_par_iter().map_init(Vec::new, look);
+        let segments = looked.collect::<Result<Vec<_>>>();
+        let mut segments = segments.with_context(|| format!("reading `{name}`"))?;
         let (mut row, mut line) = (0, 0);
         for segment in &mut segments {
             (segment.row, segment.line) = (row, line);
@@ -123,7 +142,7 @@ impl Json {
             line += segment.lines - 1;
         }
         segments.retain(|segment| segment.rows > 0);
-        Self::new(bytes, name, Layout::Lines(segments))
+        Ok(Self::new(bytes, name, Layout::Lines(segments)))
     }
 
     pub(super) fn array(bytes: Content, name: &str) -> Result<Self> {
