@@ -18,8 +18,8 @@ mod tokenizer;
 mod tokens;
 
 pub use catalogue::{
-    Catalogue, Entry, Hub, HubFiles, HubKind, Kind, Manual, Members, Package, Progress, Source,
-    TableSource, Variant, hub_data, hub_model,
+    Catalogue, Entry, Hub, HubFiles, HubKind, Kind, Manual, Members, Npm, Package, Progress,
+    Source, TableSource, Variant, hub_data, hub_model,
 };
 pub use dataset::{
     Broken, Dataset, Example, Fault, HeldOut, Labels, Meaning, OnBroken, OnTooLong, Pairing,

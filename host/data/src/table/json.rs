@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use super::content::Content;
 use super::{Fields, LOOKED_AT, Part, Wanted};
+use crate::nearest::{listed, nearest};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -40,10 +41,7 @@ enum Places {
 
 impl Json {
     pub(super) fn lines(bytes: Content, name: &str) -> Result<Self> {
-        let mut from = match bytes.starts_with(BOM) {
-            true => BOM.len(),
-            false => 0,
-        };
+        let mut from = after_bom(&bytes);
         let (mut spans, mut lines, mut line) = (Vec::new(), Vec::new(), 1u32);
         let ends = memchr::memchr_iter(b'\n', &bytes).chain([bytes.len()]);
         for end in ends {
@@ -57,32 +55,31 @@ impl Json {
     }
 
     pub(super) fn array(bytes: Content, name: &str) -> Result<Self> {
-        let start = match bytes.starts_with(BOM) {
-            true => BOM.len(),
-            false => 0,
-        };
-        let wrong =
-            |error: serde_json::Error| anyhow!("`{name}`: not a JSON array of objects: {error}");
-        let base = bytes.as_ptr() as usize;
-        // Every value is a piece of the text it was read from.
-        let span = |value: &RawValue| {
-            let from = value.get().as_ptr() as usize - base;
-            (from, from + value.get().len())
-        };
-        let text = &bytes[start..];
-        if text.trim_ascii_start().first() == Some(&b'{') {
-            let clients: BTreeMap<String, Vec<&RawValue>> =
-                serde_json::from_slice(text).map_err(wrong)?;
-            let (mut spans, mut firsts) = (Vec::new(), Vec::new());
-            for (client, rows) in clients {
-                firsts.push((spans.len(), client));
-                spans.extend(rows.into_iter().map(span));
-            }
-            return Ok(Self::new(bytes, name, spans, Places::Clients(firsts)));
-        }
-        let rows: Vec<&RawValue> = serde_json::from_slice(text).map_err(wrong)?;
-        let spans = rows.into_iter().map(span).collect();
-        Ok(Self::new(bytes, name, spans, Places::Rows))
+        let start = after_bom(&bytes);
+        let (spans, places) = rows(&bytes, &bytes[start..])
+            .map_err(|error| anyhow!("`{name}`: not a JSON array of objects: {error}"))?;
+        Ok(Self::new(bytes, name, spans, places))
+    }
+
+    /// The rows in one field of an object.
+    pub(super) fn field(bytes: Content, field: &str, name: &str) -> Result<Self> {
+        let start = after_bom(&bytes);
+        let object: BTreeMap<String, &RawValue> =
+            serde_json::from_slice(&bytes[start..]).map_err(|error| {
+                anyhow!("`{name}`: not a JSON object with a field `{field}`: {error}")
+            })?;
+        let value = object.get(field).with_context(|| {
+            let present = || object.keys().map(String::as_str);
+            format!(
+                "`{name}`: no field `{field}`, present are {}{}",
+                listed(present()),
+                nearest(field, present())
+            )
+        })?;
+        let (spans, places) = rows(&bytes, value.get().as_bytes()).map_err(|error| {
+            anyhow!("`{name}`: field `{field}` is not an array of objects: {error}")
+        })?;
+        Ok(Self::new(bytes, name, spans, places))
     }
 
     fn new(bytes: Content, name: &str, spans: Vec<(usize, usize)>, places: Places) -> Self {
@@ -119,6 +116,34 @@ impl Json {
         }
         Ok(fields)
     }
+}
+
+fn after_bom(bytes: &[u8]) -> usize {
+    match bytes.starts_with(BOM) {
+        true => BOM.len(),
+        false => 0,
+    }
+}
+
+/// Where in `bytes` the rows of `text`, a piece of it, start and end: those of a list, or of an object's lists.
+fn rows(bytes: &[u8], text: &[u8]) -> serde_json::Result<(Vec<(usize, usize)>, Places)> {
+    let base = bytes.as_ptr() as usize;
+    // Every value is a piece of the text it was read from.
+    let span = |value: &RawValue| {
+        let from = value.get().as_ptr() as usize - base;
+        (from, from + value.get().len())
+    };
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        let rows: Vec<&RawValue> = serde_json::from_slice(text)?;
+        return Ok((rows.into_iter().map(span).collect(), Places::Rows));
+    }
+    let clients: BTreeMap<String, Vec<&RawValue>> = serde_json::from_slice(text)?;
+    let (mut spans, mut firsts) = (Vec::new(), Vec::new());
+    for (client, rows) in clients {
+        firsts.push((spans.len(), client));
+        spans.extend(rows.into_iter().map(span));
+    }
+    Ok((spans, Places::Clients(firsts)))
 }
 
 impl Part for Json {
