@@ -26,7 +26,7 @@ pub use dataset::{
     Report, Role, Sample, Shape, Turn,
 };
 pub use digest::digest_of;
-pub use mapping::Mapping;
+pub use mapping::{Filter, Mapping};
 pub use prepare::{Plan, Prepared};
 pub use table::{Files, Format, Row, Table, Wanted};
 pub use template::{Learnt, Template, Tokenized};

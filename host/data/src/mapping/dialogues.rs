@@ -11,6 +11,10 @@ const ASSISTANT: &str = "\n\nAssistant: ";
 ///
 /// With `legacy=true` it is OpenFedLLM's arithmetic: the answers start one character before the end of the
 /// common prefix, so that a common opening of theirs, but for its last character, is in neither prompt nor answers.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "minijinja hands options over by value"
+)]
 pub(super) fn split_dialogues(
     chosen: &str,
     rejected: &str,
