@@ -14,10 +14,12 @@ mod fetch;
 mod http;
 mod hub;
 mod hub_files;
+mod npm;
 mod package;
 
 pub use entry::{
-    Entry, Hub, HubFiles, HubKind, Kind, Manual, Members, Package, Source, TableSource, Variant,
+    Entry, Hub, HubFiles, HubKind, Kind, Manual, Members, Npm, Package, Source, TableSource,
+    Variant,
 };
 pub use fetch::Progress;
 pub use hub_files::{hub_data, hub_model};
@@ -29,10 +31,13 @@ macro_rules! embedded {
 }
 
 const EMBEDDED: &[(&str, &str)] = embedded![
+    "aime-2025",
     "alpaca",
     "alpaca-cleaned",
     "alpaca-gpt4",
     "codealpaca",
+    "do-not-answer",
+    "fastchat-dummy",
     "fed-aya",
     "fed-chatbot-it",
     "fed-chatbot-pa",
@@ -44,13 +49,27 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "flower-codealpaca",
     "flower-fingpt-sentiment",
     "flower-medalpaca-flashcards",
+    "gpqa-diamond",
     "gsm8k",
     "gsm8k-test",
     "hh-rlhf",
+    "hhh-alignment",
+    "humaneval",
+    "logiqa",
     "math",
     "mathinstruct",
     "medalpaca-flashcards",
+    "medmcqa-300",
+    "mmlu-1000",
+    "mmlu-topics",
+    "mt-bench",
+    "ner-finance",
+    "openwebtext-1000",
+    "qasc-pairs",
+    "sarcasm-headlines",
+    "sentiment-sentences",
     "smollm2-135m-instruct",
+    "social-iqa",
     "ultrafeedback",
     "vader-sentiment",
     "wizardlm-evol-instruct",

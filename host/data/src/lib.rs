@@ -20,15 +20,15 @@ mod tokenizer;
 mod tokens;
 
 pub use catalogue::{
-    Catalogue, Entry, Hub, HubFiles, HubKind, Kind, Manual, Members, Package, Progress, Source,
-    TableSource, Variant, hub_data, hub_model,
+    Catalogue, Entry, Hub, HubFiles, HubKind, Kind, Manual, Members, Npm, Package, Progress,
+    Source, TableSource, Variant, hub_data, hub_model,
 };
 pub use dataset::{
     Broken, Dataset, Example, Fault, HeldOut, Labels, Meaning, OnBroken, OnTooLong, Pairing,
     Report, Role, Sample, Shape, Turn,
 };
 pub use digest::digest_of;
-pub use mapping::Mapping;
+pub use mapping::{Filter, Mapping};
 pub use prepare::{Plan, Prepared};
 pub use table::{Files, Format, Row, Table, Wanted};
 pub use template::{Learnt, Template, Tokenized};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use anyhow::{Result, anyhow};
 use minijinja::value::Serde;
@@ -125,13 +125,8 @@ impl Step {
             }
             Origin::Expression(expression) => expression,
         };
-        let compiled = ENVIRONMENT.compile_expression_owned(expression.clone());
-        let compiled = compiled
+        let (compiled, sources) = compile(expression)
             .map_err(|e| anyhow!("mapping of `{target}`: expression `{expression}`: {e}"))?;
-        let known = |name: &String| ENVIRONMENT.globals().any(|(global, _)| global == name);
-        let mut sources: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
-        sources.retain(|name| !known(name));
-        sources.sort();
         let expression = Some((expression.clone(), compiled));
         Ok(Self {
             target,
@@ -215,6 +210,54 @@ impl Steps {
         }
         needed
     }
+}
+
+/// A minijinja expression over the fields of a row that says whether the row counts.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Filter {
+    text: String,
+    compiled: Arc<Compiled<'static, 'static>>,
+    columns: Vec<String>,
+}
+
+impl TryFrom<String> for Filter {
+    type Error = anyhow::Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        let (compiled, columns) =
+            compile(&text).map_err(|error| anyhow!("filter `{text}`: {error}"))?;
+        Ok(Self {
+            text,
+            compiled: Arc::new(compiled),
+            columns,
+        })
+    }
+}
+
+impl Filter {
+    /// The columns that it looks at.
+    pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(String::as_str)
+    }
+
+    pub(crate) fn is_true(&self, fields: &Map<String, Value>) -> Result<bool> {
+        let value = self.compiled.eval(Serde(fields));
+        let value = value.map_err(|error| anyhow!("filter `{}`: {error}", self.text))?;
+        Ok(value.is_true())
+    }
+}
+
+/// The expression, and the columns that it starts from, sorted.
+fn compile(
+    expression: &str,
+) -> Result<(Compiled<'static, 'static>, Vec<String>), minijinja::Error> {
+    let compiled = ENVIRONMENT.compile_expression_owned(expression.to_owned())?;
+    let known = |name: &String| ENVIRONMENT.globals().any(|(global, _)| global == name);
+    let mut sources: Vec<String> = compiled.undeclared_variables(false).into_iter().collect();
+    sources.retain(|name| !known(name));
+    sources.sort();
+    Ok((compiled, sources))
 }
 
 impl<'de> Deserialize<'de> for Mapping {

@@ -13,8 +13,10 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterato
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::mapping::Filter;
 use crate::nearest::{listed, nearest};
 use content::Content;
+use kept::Kept;
 use memory::Memory;
 
 mod columnar;
@@ -22,6 +24,7 @@ mod content;
 mod delimited;
 mod files;
 mod json;
+mod kept;
 mod memory;
 
 pub use files::Files;
@@ -185,6 +188,19 @@ impl Table {
         Self::of(Content::Memory(bytes.into()), format, columns, name)
     }
 
+    /// Opens a JSON file that is one object, in whose `field` the rows are.
+    pub fn open_field(path: &Path, field: &str) -> Result<Self> {
+        let name = path.display().to_string();
+        let bytes = Content::open(path).with_context(|| format!("reading `{name}`"))?;
+        Self::of_part(Arc::new(json::Json::field(bytes, field, &name)?))
+    }
+
+    /// Like [`Self::open_field`], of bytes in memory, called `name` in errors.
+    pub fn parse_field(bytes: &[u8], field: &str, name: &str) -> Result<Self> {
+        let bytes = Content::Memory(bytes.into());
+        Self::of_part(Arc::new(json::Json::field(bytes, field, name)?))
+    }
+
     fn of(bytes: Content, format: Format, columns: &[String], name: &str) -> Result<Self> {
         let part: Arc<dyn Part> = match format {
             Format::Jsonl => Arc::new(json::Json::lines(bytes, name)?),
@@ -219,6 +235,23 @@ impl Table {
     /// Rows in memory.
     pub fn of_rows(rows: Vec<Row>) -> Result<Self> {
         Self::of_part(Arc::new(Memory::new(rows)))
+    }
+
+    /// The rows of which `filter` is true, and those that cannot be read. It reads all of them.
+    pub(crate) fn keep(self, filter: &Filter) -> Result<Self> {
+        for column in filter.columns() {
+            self.require(column, "filter")?;
+        }
+        let rows: Vec<u32> = (0..self.rows as u32).collect();
+        let wanted = Wanted::only(filter.columns());
+        let kept = self.map(&rows, &wanted, |row, fields| match fields {
+            Ok(fields) => filter.is_true(&fields).with_context(|| self.place(row)),
+            // Whoever checks the rows has to see it.
+            Err(_) => Ok(true),
+        })?;
+        let rows = rows.into_iter().zip(kept);
+        let rows = rows.filter(|(_, kept)| *kept).map(|(row, _)| row).collect();
+        Self::of_part(Arc::new(Kept::new(self, rows)))
     }
 
     /// How many rows there are.

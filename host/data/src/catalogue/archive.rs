@@ -7,6 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail};
 use flate2::read::GzDecoder;
 
+use super::entry::Members;
 use crate::nearest::nearest;
 
 /// The bytes of `member` of the archive.
@@ -19,8 +20,18 @@ pub(super) fn read(archive: &Path, member: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Writes the archive's wanted member to `to`, or all of it where none is wanted.
+pub(super) fn extract(archive: &Path, member: Option<&Members>, to: &Path) -> Result<()> {
+    let Some(member) = member else {
+        let copied = std::fs::copy(archive, to);
+        copied.with_context(|| format!("writing `{}`", to.display()))?;
+        return Ok(());
+    };
+    extract_nested(archive, member.path(), to)
+}
+
 /// Writes the member at the end of the path through nested archives to `to`.
-pub(super) fn extract(archive: &Path, members: &[String], to: &Path) -> Result<()> {
+fn extract_nested(archive: &Path, members: &[String], to: &Path) -> Result<()> {
     let [member, deeper @ ..] = members else {
         bail!("`{}`: no member asked for", archive.display())
     };
@@ -33,7 +44,7 @@ pub(super) fn extract(archive: &Path, members: &[String], to: &Path) -> Result<(
         .ok_or_else(|| anyhow!("`{member}` is not the name of a file"))?;
     let inner = folder.path().join(name);
     copy(archive, member, &inner)?;
-    extract(&inner, deeper, to)
+    extract_nested(&inner, deeper, to)
 }
 
 fn copy(archive: &Path, member: &str, to: &Path) -> Result<()> {

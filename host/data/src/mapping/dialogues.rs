@@ -11,6 +11,10 @@ const ASSISTANT: &str = "\n\nAssistant: ";
 ///
 /// With `legacy=true` it is OpenFedLLM's arithmetic: the answers start one character before the end of the
 /// common prefix, so that a common opening of theirs, but for its last character, is in neither prompt nor answers.
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "minijinja hands options over by value"
+)]
 pub(super) fn split_dialogues(
     chosen: &str,
     rejected: &str,
@@ -20,13 +24,17 @@ pub(super) fn split_dialogues(
     options.assert_all_used()?;
     let shared = common_prefix(chosen, rejected);
     if legacy {
-        let last = chosen[..shared].char_indices().next_back();
-        // The answers of two equal dialogues are then but their last character.
-        let from = last.map_or(0, |(at, _)| at);
+        // The answers of two equal dialogues are then but their last character, and those of two that share
+        // nothing as well, since Python counts -1 from the end.
+        let answer = |text: &'_ str| {
+            let before = if shared == 0 { text } else { &text[..shared] };
+            let last = before.char_indices().next_back();
+            text[last.map_or(0, |(at, _)| at)..].to_owned()
+        };
         return Ok(context! {
             messages => legacy_turns(&chosen[..shared]),
-            chosen => &chosen[from..],
-            rejected => &rejected[from..],
+            chosen => answer(chosen),
+            rejected => answer(rejected),
         });
     }
     let wrong = |why: &str| Error::new(ErrorKind::InvalidOperation, why.to_owned());
@@ -94,37 +102,113 @@ mod tests {
     use minijinja::{Environment, context};
     use serde_json::{Value, json};
 
-    fn split(legacy: bool) -> Value {
+    /// Roles and contents of the messages, and the two answers.
+    fn split(chosen: &str, rejected: &str, legacy: bool) -> Result<Value, String> {
         let mut environment = Environment::new();
         environment.add_function("split_dialogues", super::split_dialogues);
         let expression = environment
             .compile_expression("split_dialogues(chosen, rejected, legacy=legacy)")
             .unwrap();
-        let start = "\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: Why?\n\nAssistant: I think";
-        let (chosen, rejected) = (format!("{start} so."), format!("{start} not."));
-        let value = expression
-            .eval(context! { chosen, rejected, legacy })
-            .unwrap();
-        serde_json::to_value(value).unwrap()
+        let value = expression.eval(context! { chosen, rejected, legacy });
+        let value = value.map_err(|error| error.to_string())?;
+        let value = serde_json::to_value(value).unwrap();
+        let messages = value["messages"].as_array().unwrap().iter();
+        let messages: Vec<Value> = messages
+            .map(|turn| json!([turn["role"], turn["content"]]))
+            .collect();
+        Ok(json!([messages, value["chosen"], value["rejected"]]))
     }
 
+    /// Two dialogues in short (`H`, `A` and `a` are marks, the last without its space), what becomes of them, and
+    /// what OpenFedLLM's own `split_hh` gives, run on the same.
     #[test]
-    fn a_shared_opening_of_the_answers_is_kept() {
-        let expected = json!({
-            "messages": [
-                { "role": "user", "content": "Hi" },
-                { "role": "assistant", "content": "Hello." },
-                { "role": "user", "content": "Why?" },
-            ],
-            "chosen": "I think so.",
-            "rejected": "I think not.",
-        });
-        assert_eq!(split(false), expected);
-        let legacy = split(true);
-        assert_eq!(
-            (&legacy["chosen"], &legacy["rejected"]),
-            (&json!(" so."), &json!(" not."))
-        );
-        assert_eq!(legacy["messages"], expected["messages"]);
+    fn dialogues_are_split_as_documented_and_legacy_as_in_openfedllm() {
+        let none = "the dialogues share no turn of an assistant";
+        let cases = [
+            // They differ in the middle of a word.
+            (
+                "H|Hi|A|I think so.",
+                "H|Hi|A|I thank you.",
+                json!([[["user", "Hi"]], "I think so.", "I thank you."]),
+                json!([[["user", "Hi"]], "hink so.", "hank you."]),
+            ),
+            (
+                "H|Hi|A|Hello.|H|Why?|A|Yes.",
+                "H|Hi|A|Hello.|H|Why?|A|No.",
+                json!([
+                    [["user", "Hi"], ["assistant", "Hello."], ["user", "Why?"]],
+                    "Yes.",
+                    "No."
+                ]),
+                json!([
+                    [["user", "Hi"], ["assistant", "Hello."], ["user", "Why?"]],
+                    " Yes.",
+                    " No."
+                ]),
+            ),
+            // They differ inside of a human's turn.
+            (
+                "H|Hi|A|Hello.|H|Why so?|A|Yes.",
+                "H|Hi|A|Hello.|H|Why not?|A|No.",
+                json!([
+                    [["user", "Hi"]],
+                    "Hello.\n\nHuman: Why so?\n\nAssistant: Yes.",
+                    "Hello.\n\nHuman: Why not?\n\nAssistant: No."
+                ]),
+                json!([
+                    [["user", "Hi"], ["assistant", "Hello."]],
+                    " so?\n\nAssistant: Yes.",
+                    " not?\n\nAssistant: No."
+                ]),
+            ),
+            (
+                "H|Hi|A|Same.",
+                "H|Hi|A|Same.",
+                json!([[["user", "Hi"]], "Same.", "Same."]),
+                json!([[["user", "Hi"]], ".", "."]),
+            ),
+            (
+                "H|Hi|A|Yes.",
+                "H|Hi|A|Yes. More.",
+                json!([[["user", "Hi"]], "Yes.", "Yes. More."]),
+                json!([[["user", "Hi"]], ".", ". More."]),
+            ),
+            (
+                "H|Hi|a|",
+                "H|Hi|A|Yo.",
+                json!([[["user", "Hi"]], "", "Yo."]),
+                json!([[], ":", ": Yo."]),
+            ),
+            (
+                "H|Hi|A|One|A|Two.",
+                "H|Hi|A|One|A|Three.",
+                json!([[["user", "Hi"], ["assistant", "One"]], "Two.", "Three."]),
+                json!([[["user", "Hi"]], "Two.", "Three."]),
+            ),
+            (
+                "H|n\u{e9}|A|\u{e9}a",
+                "H|n\u{e9}|A|\u{e9}b",
+                json!([[["user", "n\u{e9}"]], "\u{e9}a", "\u{e9}b"]),
+                json!([[["user", "n\u{e9}"]], "\u{e9}a", "\u{e9}b"]),
+            ),
+            ("ab", "cde", json!(none), json!([[], "b", "e"])),
+        ];
+        for (chosen, rejected, documented, legacy) in cases {
+            let full = |short: &str| {
+                let parts = short.split('|').map(|part| match part {
+                    "H" => "\n\nHuman: ",
+                    "A" => "\n\nAssistant: ",
+                    "a" => "\n\nAssistant:",
+                    said => said,
+                });
+                parts.collect::<String>()
+            };
+            let (a, b) = (full(chosen), full(rejected));
+            match split(&a, &b, false) {
+                Ok(found) => assert_eq!(found, documented, "{chosen}"),
+                Err(error) => assert!(error.contains(documented.as_str().unwrap()), "{error}"),
+            }
+            assert_eq!(split(&a, &b, true).unwrap(), legacy, "{chosen}, legacy");
+        }
     }
 }

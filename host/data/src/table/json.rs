@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 
 use super::content::Content;
 use super::{Fields, LOOKED_AT, Part, Wanted};
+use crate::nearest::{listed, nearest};
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
@@ -115,13 +116,11 @@ fn lines(bytes: &[u8], range: Range<usize>) -> impl Iterator<Item = Range<usize>
 
 impl Json {
     pub(super) fn lines(bytes: Content, name: &str) -> Result<Self> {
-        let mut starts = vec![match bytes.starts_with(BOM) {
-            true => BOM.len(),
-            false => 0,
-        }];
+        let mut starts = vec![after_bom(&bytes)];
         let (mut next, mut buffer) = (SEGMENT, Vec::new());
         while next < bytes.len() {
-            let end = memchr::memchr(b'\n', &bytes[next..]).map_or(bytes.len(), |at| next + at + 1);
+            let end =
+                line_end(&bytes, next, &mut buffer).with_context(|| format!("reading `{name}`"))?;
             starts.push(end);
             next = end + SEGMENT;
         }
@@ -146,32 +145,30 @@ impl Json {
     }
 
     pub(super) fn array(bytes: Content, name: &str) -> Result<Self> {
-        let start = match bytes.starts_with(BOM) {
-            true => BOM.len(),
-            false => 0,
-        };
-        let wrong =
-            |error: serde_json::Error| anyhow!("`{name}`: not a JSON array of objects: {error}");
-        let base = bytes.as_ptr() as usize;
-        // Every value is a piece of the text it was read from.
-        let span = |value: &RawValue| {
-            let from = value.get().as_ptr() as usize - base;
-            (from, from + value.get().len())
-        };
-        let text = &bytes[start..];
-        if text.trim_ascii_start().first() == Some(&b'{') {
-            let clients: BTreeMap<String, Vec<&RawValue>> =
-                serde_json::from_slice(text).map_err(wrong)?;
-            let (mut spans, mut firsts) = (Vec::new(), Vec::new());
-            for (client, rows) in clients {
-                firsts.push((spans.len(), client));
-                spans.extend(rows.into_iter().map(span));
-            }
-            return Ok(Self::new(bytes, name, Layout::Clients(spans, firsts)));
-        }
-        let rows: Vec<&RawValue> = serde_json::from_slice(text).map_err(wrong)?;
-        let spans = rows.into_iter().map(span).collect();
-        Ok(Self::new(bytes, name, Layout::Array(spans)))
+        let layout = rows(&bytes, &bytes[after_bom(&bytes)..])
+            .map_err(|error| anyhow!("`{name}`: not a JSON array of objects: {error}"))?;
+        Ok(Self::new(bytes, name, layout))
+    }
+
+    /// The rows in one field of an object.
+    pub(super) fn field(bytes: Content, field: &str, name: &str) -> Result<Self> {
+        let start = after_bom(&bytes);
+        let object: BTreeMap<String, &RawValue> =
+            serde_json::from_slice(&bytes[start..]).map_err(|error| {
+                anyhow!("`{name}`: not a JSON object with a field `{field}`: {error}")
+            })?;
+        let value = object.get(field).with_context(|| {
+            let present = || object.keys().map(String::as_str);
+            format!(
+                "`{name}`: no field `{field}`, present are {}{}",
+                listed(present()),
+                nearest(field, present())
+            )
+        })?;
+        let layout = rows(&bytes, value.get().as_bytes()).map_err(|error| {
+            anyhow!("`{name}`: field `{field}` is not an array of objects: {error}")
+        })?;
+        Ok(Self::new(bytes, name, layout))
     }
 
     fn new(bytes: Content, name: &str, layout: Layout) -> Self {
@@ -225,6 +222,34 @@ impl Json {
             }
         }
     }
+}
+
+fn after_bom(bytes: &[u8]) -> usize {
+    match bytes.starts_with(BOM) {
+        true => BOM.len(),
+        false => 0,
+    }
+}
+
+/// Where in `bytes` the rows of `text`, a piece of it, start and end: those of a list, or of an object's lists.
+fn rows(bytes: &[u8], text: &[u8]) -> serde_json::Result<Layout> {
+    let base = bytes.as_ptr() as usize;
+    // Every value is a piece of the text it was read from.
+    let span = |value: &RawValue| {
+        let from = value.get().as_ptr() as usize - base;
+        (from, from + value.get().len())
+    };
+    if text.trim_ascii_start().first() != Some(&b'{') {
+        let rows: Vec<&RawValue> = serde_json::from_slice(text)?;
+        return Ok(Layout::Array(rows.into_iter().map(span).collect()));
+    }
+    let clients: BTreeMap<String, Vec<&RawValue>> = serde_json::from_slice(text)?;
+    let (mut spans, mut firsts) = (Vec::new(), Vec::new());
+    for (client, rows) in clients {
+        firsts.push((spans.len(), client));
+        spans.extend(rows.into_iter().map(span));
+    }
+    Ok(Layout::Clients(spans, firsts))
 }
 
 /// The segment that holds a row.

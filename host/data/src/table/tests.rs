@@ -76,6 +76,67 @@ fn lists_by_client_become_a_column() {
     assert_eq!(table.place(2), "`x` row 2 of `u1`");
 }
 
+#[test]
+fn rows_in_a_field_of_an_object() {
+    let text = b"\xef\xbb\xbf{\"n\": 2, \"examples\": [{\"a\": 1}, {\"a\": \"\\u00e9 [\"}], \"c\": {\"u\": [{\"a\": 3}]}}";
+    let table = Table::parse_field(text, "examples", "x").unwrap();
+    assert_eq!(table.columns(), ["a"]);
+    assert_eq!(
+        read(&table, &Wanted::All),
+        [Ok(json!({ "a": 1 })), Ok(json!({ "a": "\u{e9} [" }))]
+    );
+    assert_eq!(table.place(1), "`x` row 2");
+    let table = Table::parse_field(text, "c", "x").unwrap();
+    assert_eq!(
+        read(&table, &Wanted::All),
+        [Ok(json!({ "a": 3, "client": "u" }))]
+    );
+    let error = |field: &str| {
+        let error = Table::parse_field(text, field, "x").unwrap_err();
+        error.to_string()
+    };
+    assert_eq!(
+        error("exampels"),
+        "`x`: no field `exampels`, present are `c`, `examples`, `n`, nearest is `examples`"
+    );
+    assert!(
+        error("n").starts_with("`x`: field `n` is not an array of objects: "),
+        "{}",
+        error("n")
+    );
+    let error = Table::parse_field(b"[]", "examples", "x").unwrap_err();
+    let expected = "`x`: not a JSON object with a field `examples`: ";
+    assert!(error.to_string().starts_with(expected), "{error}");
+}
+
+#[test]
+fn a_filter_keeps_places_and_what_cannot_be_read() {
+    let filter = |text: &str| crate::mapping::Filter::try_from(text.to_owned());
+    let lines = b"{\"a\": 1, \"b\": 7}\n{\"a\": null, \"b\": 8}\n{\"a\": }\n{\"a\": 2, \"b\": 9}\n";
+    let mut table = parse(lines, Format::Jsonl);
+    table.constant("c", &json!("k"));
+    let kept = table.clone().keep(&filter("a is not none").unwrap());
+    let mut kept = kept.unwrap();
+    let rows = read(&kept, &Wanted::only(["b", "c"]));
+    assert_eq!(rows[0], Ok(json!({ "b": 7, "c": "k" })));
+    assert!(rows[1].is_err());
+    assert_eq!(rows[2], Ok(json!({ "b": 9, "c": "k" })));
+    assert_eq!((kept.len(), kept.place(2)), (3, "`x` line 4".into()));
+    kept.append(table.clone()).unwrap();
+    assert_eq!((kept.len(), kept.place(3)), (7, "`x` line 1".into()));
+
+    let error = table.clone().keep(&filter("z == 1").unwrap()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "filter: no column `z`, present are `a`, `b`, `c`"
+    );
+    let error = table.keep(&filter("a.b.c").unwrap()).unwrap_err();
+    let error = format!("{error:#}");
+    assert!(error.starts_with("`x` line 1: filter `a.b.c`: "), "{error}");
+    let error = filter("a is").unwrap_err().to_string();
+    assert!(error.starts_with("filter `a is`: "), "{error}");
+}
+
 /// A batch of 5,000 rows from `first` on.
 fn batch(first: i64) -> RecordBatch {
     let numbers: Vec<i64> = (first..first + 5000).collect();

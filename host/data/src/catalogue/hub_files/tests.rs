@@ -7,7 +7,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Progress, Wanted, fetch, shards};
+use super::{HubKind, Progress, Wanted, fetch, shards};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 const SHARD: &str = "model-00001-of-00001.safetensors";
@@ -25,11 +25,33 @@ const FILES: [(&str, &[u8]); 8] = [
     ("tokenizer_config.json", b"{\"eos_token\": \"\"}"),
 ];
 
+const TRAIN: &[u8] = b"{\"a\": 1}\n";
+const DATA: [(&str, &[u8]); 6] = [
+    ("README.md", b"#"),
+    ("data/test-00000-of-00001.jsonl", b"{\"a\": 2}\n"),
+    ("data/train-00000-of-00001.jsonl", TRAIN),
+    ("dataset_infos.json", b"{}"),
+    ("main/test-00000-of-00001.jsonl", b"{\"a\": 3}\n"),
+    ("main/train-00000-of-00001.jsonl", b"{\"a\": 4}\n"),
+];
+
+/// What a hub has: a model or a data set with these files.
+#[derive(Clone, Copy)]
+struct Repo {
+    kind: HubKind,
+    files: &'static [(&'static str, &'static [u8])],
+}
+
+const MODEL: Repo = Repo {
+    kind: HubKind::Model,
+    files: &FILES,
+};
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
-/// A hub with one model, whose shard is said to have this digest. It breaks off after half of a file's bytes when
+/// A hub with one repository, whose shard is said to have this digest. It breaks off after half of a file's bytes when
 /// asked for all of the shard, and ends when asked for `/end`, returning what else it was asked for.
 struct FakeHub {
     address: String,
@@ -37,7 +59,7 @@ struct FakeHub {
 }
 
 impl FakeHub {
-    fn start(shard_sha256: String) -> Self {
+    fn start(repo: Repo, shard_sha256: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let thread = thread::spawn(move || {
@@ -59,7 +81,7 @@ impl FakeHub {
                     return asked;
                 }
                 asked.push(format!("{request} {}", range.as_deref().unwrap_or("all")));
-                answer(stream, request, range.as_deref(), &shard_sha256);
+                answer(stream, repo, request, range.as_deref(), &shard_sha256);
             }
         });
         Self { address, thread }
@@ -84,6 +106,17 @@ impl FakeHub {
         )
     }
 
+    fn fetch_data(
+        &self,
+        revision: &str,
+        globs: &[&str],
+        split: Option<&str>,
+        cache: &Path,
+    ) -> Result<std::path::PathBuf> {
+        let endpoint = format!("http://{}", self.address);
+        data(&endpoint, revision, globs, split, cache)
+    }
+
     fn end(self) -> Vec<String> {
         let mut stream = TcpStream::connect(&self.address).unwrap();
         stream.write_all(b"GET /end HTTP/1.1\r\n\r\n").unwrap();
@@ -91,11 +124,36 @@ impl FakeHub {
     }
 }
 
-fn answer(mut stream: TcpStream, request: &str, range: Option<&str>, shard_sha256: &str) {
+fn data(
+    endpoint: &str,
+    revision: &str,
+    globs: &[&str],
+    split: Option<&str>,
+    cache: &Path,
+) -> Result<std::path::PathBuf> {
+    let globs: Vec<String> = globs.iter().map(|glob| (*glob).to_owned()).collect();
+    let wanted = Wanted::Data {
+        globs: &globs,
+        split,
+    };
+    fetch(Some(endpoint), "o/n", revision, wanted, cache, &mut |_| {})
+}
+
+fn answer(
+    mut stream: TcpStream,
+    repo: Repo,
+    request: &str,
+    range: Option<&str>,
+    shard_sha256: &str,
+) {
     let (method, path) = request.split_once(' ').unwrap();
-    let resolved = path.strip_prefix(&format!("/o/n/resolve/{COMMIT}/"));
+    let (before, kind) = match repo.kind {
+        HubKind::Model => ("", "models"),
+        HubKind::Dataset => ("/datasets", "datasets"),
+    };
+    let resolved = path.strip_prefix(&format!("{before}/o/n/resolve/{COMMIT}/"));
     let (status, length, body): (_, usize, Vec<u8>) = if let Some(name) = resolved {
-        let (_, bytes) = FILES.into_iter().find(|(n, _)| *n == name).unwrap();
+        let (_, bytes) = repo.files.iter().find(|(n, _)| *n == name).unwrap();
         let (from, to) = range.map_or((0, bytes.len()), |range| {
             let (from, last) = range.split_once('-').unwrap();
             (from.parse().unwrap(), last.parse::<usize>().unwrap() + 1)
@@ -108,10 +166,12 @@ fn answer(mut stream: TcpStream, request: &str, range: Option<&str>, shard_sha25
         ("206 Partial Content", to - from, bytes[sent].to_vec())
     } else {
         let lfs = |name| (name == SHARD).then(|| json!({ "sha256": shard_sha256, "size": 16 }));
-        let listed = FILES.map(
-            |(name, bytes)| json!({ "rfilename": name, "size": bytes.len(), "lfs": lfs(name) }),
+        let listed = repo.files.iter().map(
+            |(name, bytes)| json!({ "rfilename": name, "size": bytes.len(), "lfs": lfs(*name) }),
         );
-        let value = match path.strip_prefix("/api/models/o/n/revision/") {
+        let listed: Vec<Value> = listed.collect();
+        let asked = path.strip_prefix(&format!("/api/{kind}/o/n/revision/"));
+        let value = match asked {
             Some("refs%2Fpr%2F1") => json!({ "id": "o/n", "sha": COMMIT }),
             Some(rest) if rest == format!("{COMMIT}?blobs=true") => {
                 json!({ "id": "o/n", "siblings": listed })
@@ -137,7 +197,7 @@ fn answer(mut stream: TcpStream, request: &str, range: Option<&str>, shard_sha25
 #[test]
 fn a_model_is_brought_once_without_pickles() {
     let cache = tempfile::tempdir().unwrap();
-    let hub = FakeHub::start(hex(&Sha256::digest(b"0123456789abcdef")));
+    let hub = FakeHub::start(MODEL, hex(&Sha256::digest(b"0123456789abcdef")));
     let mut told = Vec::new();
     let folder = hub.fetch("refs/pr/1", cache.path(), &mut told).unwrap();
     assert_eq!(folder, cache.path().join("hub/o--n").join(COMMIT));
@@ -196,7 +256,7 @@ fn a_model_is_brought_once_without_pickles() {
 #[test]
 fn a_shard_with_a_wrong_digest_leaves_no_complete_folder() {
     let cache = tempfile::tempdir().unwrap();
-    let hub = FakeHub::start("0".repeat(64));
+    let hub = FakeHub::start(MODEL, "0".repeat(64));
     let mut told = Vec::new();
     let error = hub.fetch(COMMIT, cache.path(), &mut told).unwrap_err();
     let error = error.to_string();
@@ -214,6 +274,97 @@ fn a_shard_with_a_wrong_digest_leaves_no_complete_folder() {
         "{error}"
     );
     hub.end();
+}
+
+/// The files below a folder that hold rows, sorted.
+fn rows_of(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for inside in ["data", "main"] {
+        let Ok(files) = std::fs::read_dir(folder.join(inside)) else {
+            continue;
+        };
+        let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+        names.extend(files.map(|name| format!("{inside}/{name}")));
+    }
+    names.sort();
+    names
+}
+
+#[test]
+fn of_a_data_set_only_what_is_asked_for_is_brought_once() {
+    let cache = tempfile::tempdir().unwrap();
+    let repo = Repo {
+        kind: HubKind::Dataset,
+        files: &DATA,
+    };
+    let hub = FakeHub::start(repo, String::new());
+    let of_main = hub.fetch_data("main", &["data/*"], Some("train"), cache.path());
+    // The hub knows this name of the commit only.
+    assert!(of_main.is_err());
+    let folder = hub.fetch_data("refs/pr/1", &["data/*"], Some("train"), cache.path());
+    let folder = folder.unwrap();
+    assert_eq!(folder, cache.path().join("hub/datasets--o--n").join(COMMIT));
+    let train = "data/train-00000-of-00001.jsonl";
+    assert_eq!(rows_of(&folder), [train]);
+    assert_eq!(std::fs::read(folder.join(train)).unwrap(), TRAIN);
+    assert!(!folder.join("README.md").exists() && !folder.join("dataset_infos.json").exists());
+    // Of several splits the training one is taken where none is asked for, and more comes beside what is there.
+    hub.fetch_data(COMMIT, &[], None, cache.path()).unwrap();
+    assert_eq!(rows_of(&folder), [train, "main/train-00000-of-00001.jsonl"]);
+    hub.fetch_data(COMMIT, &["main/test-*"], None, cache.path())
+        .unwrap();
+    let error = hub.fetch_data(COMMIT, &["other/*"], None, cache.path());
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("no file matches `other/*`"), "{error}");
+    let endpoint = format!("http://{}", hub.address);
+    let asked = hub.end();
+    let got = asked
+        .iter()
+        .filter(|request| request.starts_with("GET /datasets/") && request.contains("train"));
+    assert_eq!(got.count(), 2, "{asked:?}");
+
+    // The hub is gone: the commit needs no network, a branch and other files do.
+    let offline = |revision: &str, globs: &[&str], split: Option<&str>| {
+        data(&endpoint, revision, globs, split, cache.path())
+    };
+    assert_eq!(offline(COMMIT, &["data/*"], Some("train")).unwrap(), folder);
+    assert_eq!(offline(COMMIT, &[], None).unwrap(), folder);
+    for error in [
+        offline("refs/pr/1", &["data/*"], Some("train")),
+        offline(COMMIT, &["data/*"], Some("test")),
+    ] {
+        let error = error.unwrap_err().to_string();
+        for part in [
+            "hub data set `o/n` at `",
+            "refused",
+            "\nhint: without a network",
+        ] {
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}
+
+#[test]
+fn files_of_a_data_set_stay_below_their_folder() {
+    // `..` is among the hidden names, which are no data.
+    let (hidden, outside) = ("no file of a kind", "is not a path inside");
+    let cases: [(&[_], &str); 4] = [
+        (&[("../x.jsonl", TRAIN)], hidden),
+        (&[("data/../../x.jsonl", TRAIN)], hidden),
+        (&[("/x.jsonl", TRAIN)], outside),
+        (&[("data\\x.jsonl", TRAIN)], outside),
+    ];
+    for (files, refused) in cases {
+        let cache = tempfile::tempdir().unwrap();
+        let kind = HubKind::Dataset;
+        let hub = FakeHub::start(Repo { kind, files }, String::new());
+        let error = hub.fetch_data(COMMIT, &[], None, cache.path());
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains(refused), "{error}");
+        let folder = cache.path().join("hub/datasets--o--n").join(COMMIT);
+        assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
+        hub.end();
+    }
 }
 
 #[test]
