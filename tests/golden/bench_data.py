@@ -44,7 +44,7 @@ import time
 from pathlib import Path
 
 OPEN, CLOSE = "\ue000", "\ue001"
-BLOCK = 256  # texts of an encode_batch: of sizes from 64 to 16,384 the best or close to it, for both masks
+BLOCK = 256  # texts of an encode_batch; with many more, prompts and whole texts took longer
 WORDS = "amber basil cedar delta ember fjord grove haven inlet jetty knoll larch maple north ocean prism".split()
 
 
