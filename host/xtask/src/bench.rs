@@ -1,13 +1,15 @@
 //! Benchmarks: ratios to a named peer on the same work, measured in one run, side by side.
 
 mod aggregate;
+mod data;
 mod train;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail, ensure};
 use clap::Subcommand;
+use serde_json::Value;
 
 use crate::{root, start};
 
@@ -17,12 +19,15 @@ pub(crate) enum Bench {
     Train(train::Arguments),
     /// Milliseconds of an aggregation: WASM, native, by hand, Flower's numpy, and what the memory allows
     Aggregate(aggregate::Arguments),
+    /// Seconds from files to tokens beside TRL and tokenizers, and from rows to clients beside Flower Datasets
+    Data(data::Arguments),
 }
 
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Train(arguments) => train::run(arguments),
         Bench::Aggregate(arguments) => aggregate::run(arguments),
+        Bench::Data(arguments) => data::run(arguments),
     }
 }
 
@@ -53,4 +58,47 @@ fn set_up_python(folder: &Path, packages: &[&str]) -> Result<PathBuf> {
         )?;
     }
     Ok(python)
+}
+
+/// The JSON line that a side prints last.
+fn figures(command: &mut Command) -> Result<Value> {
+    let output = command
+        .output()
+        .with_context(|| format!("starting {command:?}"))?;
+    ensure!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text
+        .lines()
+        .rfind(|line| line.starts_with('{'))
+        .context("no figures")?;
+    Ok(serde_json::from_str(line)?)
+}
+
+/// The program's cache.
+fn cache() -> Result<PathBuf> {
+    match (
+        std::env::var_os("FOLKMOOT_CACHE"),
+        std::env::var_os("XDG_CACHE_HOME"),
+        std::env::var_os("HOME"),
+    ) {
+        (Some(folder), _, _) => Ok(PathBuf::from(folder)),
+        (None, Some(folder), _) => Ok(PathBuf::from(folder).join("folkmoot")),
+        (None, None, Some(home)) => Ok(PathBuf::from(home).join(".cache/folkmoot")),
+        _ => bail!("no cache folder is known; give --model"),
+    }
+}
+
+/// Where the program keeps the quickstart's model.
+fn cached_model(cache: &Path) -> Result<PathBuf> {
+    let model = cache.join("files/SmolLM2-135M-Instruct.Q4_1.gguf");
+    ensure!(
+        model.is_file(),
+        "`{}` is not there: run `cargo xtask quickstart` once, or give --model",
+        model.display()
+    );
+    Ok(model)
 }

@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Args;
 use folkmoot_build::toolchain::set_up;
 use serde_json::Value;
 
-use super::{median, set_up_python, target};
+use super::{figures, median, set_up_python, target};
 use crate::{cargo, root, start};
 
 #[derive(Args)]
@@ -157,24 +157,6 @@ fn case(
         mib("wasm_peak_mib") - mib("resident_mib")
     );
     Ok(())
-}
-
-/// The JSON line that a side prints last.
-fn figures(command: &mut Command) -> Result<Value> {
-    let output = command
-        .output()
-        .with_context(|| format!("starting {command:?}"))?;
-    ensure!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    let text = String::from_utf8_lossy(&output.stdout);
-    let line = text
-        .lines()
-        .rfind(|line| line.starts_with('{'))
-        .context("no figures")?;
-    Ok(serde_json::from_str(line)?)
 }
 
 fn available_memory() -> Option<usize> {

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::Args;
 use serde_json::Value;
 
-use super::{median, set_up_python, target};
+use super::{cache, cached_model, figures, median, set_up_python, target};
 use crate::{cargo, root, start};
 
 #[derive(Args)]
@@ -280,7 +280,7 @@ fn measure(
     mut command: Command,
     model: Option<&Path>,
     arguments: &Arguments,
-    figures: &mut Figures,
+    side: &mut Figures,
 ) -> Result<()> {
     if let Some(model) = model {
         command.arg("--model").arg(model);
@@ -288,25 +288,18 @@ fn measure(
     command.args(["--device", &arguments.device]);
     command.args(["--steps", &arguments.steps.to_string()]);
     command.args(["--threads", &arguments.threads.to_string()]);
-    let output = command
-        .output()
-        .with_context(|| format!("starting {command:?}"))?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{command:?}: {said}");
-    let text = String::from_utf8_lossy(&output.stdout);
-    let found = text.lines().rfind(|line| line.starts_with('{'));
-    let found: Value = serde_json::from_str(found.context("no figures")?)?;
+    let found = figures(&mut command)?;
     let list = |key: &str| -> Vec<f64> {
         let values = found[key].as_array().into_iter().flatten();
         values.filter_map(Value::as_f64).collect()
     };
-    figures.seconds.extend(list("seconds"));
-    figures.tokens = list("tokens");
-    figures.losses = list("loss");
+    side.seconds.extend(list("seconds"));
+    side.tokens = list("tokens");
+    side.losses = list("loss");
     let peak = ["peak_device_mib", "peak_rss_mib"];
     let peak = peak.into_iter().find_map(|key| found[key].as_f64());
-    figures.peak = figures.peak.max(peak.unwrap_or_default());
-    figures.base = found["base_mib"].as_f64().unwrap_or_default();
+    side.peak = side.peak.max(peak.unwrap_or_default());
+    side.base = found["base_mib"].as_f64().unwrap_or_default();
     Ok(())
 }
 
@@ -356,29 +349,4 @@ fn line(case: &Case, ours: Figures, theirs: Figures) -> String {
         tokens / own,
         ours.peak,
     )
-}
-
-/// The program's cache.
-fn cache() -> Result<PathBuf> {
-    match (
-        std::env::var_os("FOLKMOOT_CACHE"),
-        std::env::var_os("XDG_CACHE_HOME"),
-        std::env::var_os("HOME"),
-    ) {
-        (Some(folder), _, _) => Ok(PathBuf::from(folder)),
-        (None, Some(folder), _) => Ok(PathBuf::from(folder).join("folkmoot")),
-        (None, None, Some(home)) => Ok(PathBuf::from(home).join(".cache/folkmoot")),
-        _ => bail!("no cache folder is known; give --model"),
-    }
-}
-
-/// Where the program keeps the quickstart's model.
-fn cached_model(cache: &Path) -> Result<PathBuf> {
-    let model = cache.join("files/SmolLM2-135M-Instruct.Q4_1.gguf");
-    ensure!(
-        model.is_file(),
-        "`{}` is not there: run `cargo xtask quickstart` once, or give --model",
-        model.display()
-    );
-    Ok(model)
 }
