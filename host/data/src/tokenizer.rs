@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Error, Result, ensure};
 use sha2::{Digest, Sha256};
+use tokenizers::PreTokenizerWrapper;
 
 use crate::digest::hexadecimal;
 
@@ -19,6 +20,8 @@ pub type Offsets = Vec<(usize, usize)>;
 pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     special: Special,
+    /// Of a vocabulary of bytes: how many each token stands for.
+    widths: Option<Vec<u32>>,
 }
 
 /// What the tokenizer's surroundings say, each as the text of a token.
@@ -60,7 +63,12 @@ impl Tokenizer {
     }
 
     fn new(inner: tokenizers::Tokenizer, special: Special) -> Result<Self> {
-        let tokenizer = Self { inner, special };
+        let widths = widths(&inner);
+        let tokenizer = Self {
+            inner,
+            special,
+            widths,
+        };
         let Token { id, text } = &tokenizer.special.eos;
         let ids = tokenizer.encode(text)?;
         ensure!(
@@ -101,11 +109,30 @@ impl Tokenizer {
 
     /// The ids of `text`, and for each the range of bytes of `text` that it stands for.
     ///
-    /// A character of several bytes may be cut into several tokens; each of them then has the range of the
-    /// whole character. Some tokenizers leave spaces before a word out of its range.
+    /// Where a character of several bytes is cut into several tokens, each of them may have the range of the whole
+    /// character. Some tokenizers leave spaces before a word out of its range.
     pub fn encode_with_offsets(&self, text: &str) -> Result<(Vec<u32>, Offsets)> {
+        if let Some(known) = self.offsets_by_width(text)? {
+            return Ok(known);
+        }
         let encoding = self.inner.encode(text, false).map_err(Error::from_boxed)?;
         Ok((encoding.get_ids().to_vec(), encoding.get_offsets().to_vec()))
+    }
+
+    /// Where every token stands for a fixed number of bytes, they add up to the ranges, and finding those is most
+    /// of the work otherwise. None where they do not add up to the text.
+    fn offsets_by_width(&self, text: &str) -> Result<Option<(Vec<u32>, Offsets)>> {
+        let Some(widths) = &self.widths else {
+            return Ok(None);
+        };
+        let ids = self.encode(text)?;
+        let (mut end, mut offsets) = (0, Vec::with_capacity(ids.len()));
+        for id in &ids {
+            let start = end;
+            end += widths.get(*id as usize).copied().unwrap_or(0) as usize;
+            offsets.push((start, end));
+        }
+        Ok((end == text.len()).then_some((ids, offsets)))
     }
 
     /// The text of `ids`, without that of special tokens. Incomplete characters become `U+FFFD`.
@@ -159,6 +186,31 @@ impl Tokenizer {
             .get_added_tokens_decoder()
             .contains_key(&id)
     }
+}
+
+/// How many bytes each token stands for, if the vocabulary is one of bytes and text is not changed before.
+fn widths(inner: &tokenizers::Tokenizer) -> Option<Vec<u32>> {
+    let bytes = |pre: &PreTokenizerWrapper| matches!(pre, PreTokenizerWrapper::ByteLevel(_));
+    let of_bytes = match inner.get_pre_tokenizer()? {
+        PreTokenizerWrapper::Sequence(parts) => parts.as_ref().iter().any(bytes),
+        one => bytes(one),
+    };
+    if !of_bytes || inner.get_normalizer().is_some() {
+        return None;
+    }
+    let added = inner.get_added_vocabulary().get_added_tokens_decoder();
+    let mut widths = vec![0; inner.get_vocab_size(true)];
+    for (token, id) in inner.get_vocab(true) {
+        // Every byte is a character in the spelling of the vocabulary; added tokens are spelt as they are.
+        let width = match added.get(&id) {
+            Some(added) => added.content.len(),
+            None => token.chars().count(),
+        };
+        if let Some(own) = widths.get_mut(id as usize) {
+            *own = width as u32;
+        }
+    }
+    Some(widths)
 }
 
 #[cfg(test)]

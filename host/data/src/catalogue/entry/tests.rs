@@ -75,11 +75,8 @@ fn every_entry_says_what_its_rows_are() {
             assert!(entry.columns.makes(&labels.column), "{name}: labels");
         }
     }
-    // `do-not-answer` and `mt-bench` are prompts without answers; the shapes of the others follow from their columns.
-    assert_eq!(
-        shapeless,
-        ["do-not-answer", "gsm8k-test", "mt-bench", "vader-sentiment"]
-    );
+    // `do-not-answer` and `mt-bench` are prompts without answers.
+    assert_eq!(shapeless, ["do-not-answer", "mt-bench"]);
 }
 
 #[test]
