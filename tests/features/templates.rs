@@ -41,16 +41,17 @@ fn conversations(shape: &str, template: &str, row: usize, data: &[[String; 2]]) 
         "instruction" => vec![vec![user(row), answer(row)]],
         "instruction-input" => {
             let mut asked = user(row);
-            asked.input =
-                (row % 3 == 0).then(|| data[(row + data.len() - 1) % data.len()][0].clone());
+            asked.input = row
+                .is_multiple_of(3)
+                .then(|| data[(row + data.len() - 1) % data.len()][0].clone());
             vec![vec![asked, answer(row)]]
         }
         "chat" => {
             let mut turns = Vec::new();
-            if row % 4 == 0 && template != "gemma" {
+            if row.is_multiple_of(4) && template != "gemma" {
                 turns.push(Turn::new(Role::System, "You are a helpful tutor."));
             }
-            for row in row..row + if row % 3 == 0 { 3 } else { 2 } {
+            for row in row..row + if row.is_multiple_of(3) { 3 } else { 2 } {
                 turns.extend([user(row), answer(row)]);
             }
             vec![turns]

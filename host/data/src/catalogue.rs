@@ -6,7 +6,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
+use crate::dataset::Meaning;
 use crate::nearest::{listed, nearest};
+use crate::table::{Files, Table};
 
 mod archive;
 mod entry;
@@ -18,7 +20,7 @@ mod npm;
 mod package;
 
 pub use entry::{
-    Entry, Hub, HubFiles, HubKind, Kind, Manual, Members, Npm, Package, Source, TableSource,
+    Entry, Hub, HubFiles, HubKind, Kind, Manual, Members, Mixed, Npm, Package, Source, TableSource,
     Variant,
 };
 pub use fetch::Progress;
@@ -64,6 +66,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "mmlu-topics",
     "mt-bench",
     "ner-finance",
+    "openfedllm-domains",
     "openwebtext-1000",
     "qasc-pairs",
     "sarcasm-headlines",
@@ -121,6 +124,52 @@ impl Catalogue {
             .map(|entry| entry.name.as_str())
     }
 
+    /// The files, the rows and what they mean of the data entry `name`, in one of its variants; fetched if need be.
+    pub fn open(
+        &self,
+        name: &str,
+        variant: Option<&str>,
+        cache: &Path,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(Files, Table, Meaning)> {
+        let entry = self.get(name)?;
+        let at = || format!("catalogue entry `{name}`");
+        if entry.mix.is_empty() {
+            let files = entry.data(cache, progress)?;
+            let table = entry.table(&files).with_context(at)?;
+            return Ok((files, table, entry.meaning(variant)?));
+        }
+        ensure!(
+            variant.is_none(),
+            "catalogue entry `{name}` has no variants, but its parts may have"
+        );
+        let (mut files, mut table) = (Files::these(Vec::new()), Table::default());
+        let mut meaning = entry.meaning(None)?;
+        for part in &entry.mix {
+            let mixed = self.get(&part.entry).with_context(at)?;
+            ensure!(
+                mixed.mix.is_empty(),
+                "catalogue entry `{name}`: `{}` is a mixture itself",
+                part.entry
+            );
+            let variant = part.variant.as_deref();
+            let (own, rows, means) = self.open(&part.entry, variant, cache, progress)?;
+            let mut rows = rows.made(&means.columns).with_context(at)?;
+            rows.constant("domain", &part.domain.as_str().into());
+            table.append(rows).with_context(at)?;
+            files.extend(own);
+            let shape = *meaning.shape.get_or_insert(means.shape.with_context(|| {
+                format!("catalogue entry `{name}`: `{}` has no shape", part.entry)
+            })?);
+            ensure!(
+                means.shape == Some(shape),
+                "catalogue entry `{name}`: rows of `{}` are not of shape {shape}",
+                part.entry
+            );
+        }
+        Ok((files, table, meaning))
+    }
+
     /// The entry called `name`.
     pub fn get(&self, name: &str) -> Result<&Entry> {
         let Some(entry) = self.entries.get(name) else {
@@ -138,6 +187,70 @@ impl Catalogue {
 #[cfg(test)]
 mod tests {
     use super::{Catalogue, Kind};
+    use crate::dataset::{Dataset, OnBroken};
+
+    #[test]
+    fn a_mixture_is_one_table_of_its_entries_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = folder.path().join("cache");
+        let write = |path: &str, text: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let entry = |shape: &str, name: &str, columns: &str| {
+            let head = "kind = \"data\"\nsummary = \"s\"\nlicence = \"l\"\ncitation = \"c\"\n";
+            let manual = format!("[manual]\naddress = \"a\"\nfiles = [\"{name}.jsonl\"]\n");
+            format!("{head}shape = \"{shape}\"\n{manual}[columns]\n{columns}")
+        };
+        write(
+            "own/a.toml",
+            &entry(
+                "instruction",
+                "a",
+                "instruction = \"q\"\nresponse = \"r\"\n",
+            ),
+        );
+        let joined = "instruction = { expression = \"x ~ '?'\" }\nresponse = \"y\"\n";
+        write("own/b.toml", &entry("instruction", "b", joined));
+        write("own/t.toml", &entry("text", "b", "text = \"x\"\n"));
+        let mixture = |parts: [&str; 2]| {
+            let part =
+                |name: &str| format!("[[mix]]\nentry = \"{name}\"\ndomain = \"of {name}\"\n");
+            let head = "kind = \"data\"\nsummary = \"s\"\nlicence = \"l\"\ncitation = \"c\"\n";
+            format!("{head}{}", parts.map(part).concat())
+        };
+        write("own/m.toml", &mixture(["a", "b"]));
+        write("own/n.toml", &mixture(["a", "t"]));
+        write("cache/manual/a/a.jsonl", "{\"q\": \"1\", \"r\": \"2\"}\n");
+        write(
+            "cache/manual/b/b.jsonl",
+            "{\"x\": \"3\", \"y\": \"4\"}\n{\"x\": \"5\"}\n",
+        );
+        write("cache/manual/t/b.jsonl", "{\"x\": \"3\"}\n");
+        let catalogue = Catalogue::new(Some(&folder.path().join("own"))).unwrap();
+        let open = |name: &str| catalogue.open(name, None, &cache, &mut |_| {});
+        let (files, table, meaning) = open("m").unwrap();
+        assert_eq!((files.paths().len(), table.len()), (2, 3));
+        let dataset = Dataset::new(table, &meaning).unwrap();
+        let row = dataset.example(1).unwrap();
+        let said = ["instruction", "response", "domain"]
+            .map(|column| row.text(column).unwrap().to_owned());
+        assert_eq!(said, ["3?", "4", "of b"]);
+        assert_eq!(dataset.categories("domain").unwrap().0, [0, 1, 1]);
+        let (_, report) = dataset.checked(&meaning, OnBroken::Skip).unwrap();
+        assert!(
+            report
+                .to_string()
+                .contains("b.jsonl` line 2: mapping of `response`: no field `y`"),
+            "{report}"
+        );
+        let error = open("n").unwrap_err().to_string();
+        assert!(
+            error.contains("rows of `t` are not of shape instruction"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn our_entries_parse_and_misspelt_names_are_answered() {

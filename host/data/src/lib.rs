@@ -20,7 +20,7 @@ mod tokenizer;
 mod tokens;
 
 pub use catalogue::{
-    Catalogue, Entry, Hub, HubFiles, HubKind, Kind, Manual, Members, Npm, Package, Progress,
+    Catalogue, Entry, Hub, HubFiles, HubKind, Kind, Manual, Members, Mixed, Npm, Package, Progress,
     Source, TableSource, Variant, hub_data, hub_model,
 };
 pub use dataset::{

@@ -13,10 +13,11 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterato
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::mapping::Filter;
+use crate::mapping::{Filter, Mapping};
 use crate::nearest::{listed, nearest};
 use content::Content;
 use kept::Kept;
+use made::Made;
 use memory::Memory;
 
 mod columnar;
@@ -25,6 +26,7 @@ mod delimited;
 mod files;
 mod json;
 mod kept;
+mod made;
 mod memory;
 
 pub use files::Files;
@@ -252,6 +254,18 @@ impl Table {
         let rows = rows.into_iter().zip(kept);
         let rows = rows.filter(|(_, kept)| *kept).map(|(row, _)| row).collect();
         Self::of_part(Arc::new(Kept::new(self, rows)))
+    }
+
+    /// The rows with the columns of `mapping` made. It reads none of them yet.
+    pub fn made(self, mapping: &Mapping) -> Result<Self> {
+        let steps = mapping.compile(&self)?;
+        let mut columns = self.columns.clone();
+        for target in mapping.targets() {
+            if !columns.iter().any(|own| own == target) {
+                columns.push(target.to_owned());
+            }
+        }
+        Self::of_part(Arc::new(Made::new(self, steps, columns)))
     }
 
     /// How many rows there are.

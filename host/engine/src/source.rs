@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use folkmoot_data::{Catalogue, Entry, Files, Meaning, Progress, Table, digest_of, hub_data};
+use anyhow::{Result, ensure};
+use folkmoot_data::{Catalogue, Files, Meaning, Progress, Table, digest_of, hub_data};
 use folkmoot_federation::Digest;
 
 /// Which of the files that a name stands for.
@@ -24,7 +24,6 @@ pub struct Source {
     /// The template of its entry.
     pub template: Option<String>,
     pub files: Files,
-    entry: Option<Entry>,
 }
 
 impl Source {
@@ -54,7 +53,6 @@ impl Source {
                 meaning: Meaning::default(),
                 template: None,
                 files,
-                entry: None,
             }))
         };
         if let Some(name) = name.strip_prefix("hub:") {
@@ -76,21 +74,14 @@ impl Source {
             choice.files.is_empty() && split.is_none(),
             "`files` and `split` are for folders and the hub: catalogue entry `{name}` says which files it has"
         );
-        let files = entry.data(cache, told)?;
+        let (files, table, meaning) =
+            catalogue.open(name, choice.variant.as_deref(), cache, told)?;
         Ok(Ok(Self {
-            table: entry
-                .table(&files)
-                .with_context(|| format!("catalogue entry `{name}`"))?,
-            meaning: entry.meaning(choice.variant.as_deref())?,
+            table,
+            meaning,
             template: entry.template.clone(),
-            entry: Some(entry.clone()),
             files,
         }))
-    }
-
-    /// Its entry of the catalogue.
-    pub fn entry(&self) -> Option<&Entry> {
-        self.entry.as_ref()
     }
 
     /// SHA-256 of its file, or of the list of its files' digests.

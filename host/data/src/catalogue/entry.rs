@@ -51,6 +51,9 @@ pub struct Entry {
     /// Files that have to be fetched by hand.
     #[serde(default)]
     pub manual: Option<Manual>,
+    /// Other entries, whose rows follow one another, with their columns made and one that says whose they are.
+    #[serde(default)]
+    pub mix: Vec<Mixed>,
     /// What a row is.
     #[serde(default)]
     pub shape: Option<Shape>,
@@ -98,6 +101,19 @@ pub struct Manual {
     pub address: String,
     /// Their paths in what is got there.
     pub files: Vec<String>,
+}
+
+/// One of the data sets of a mixture.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mixed {
+    /// The entry's name.
+    pub entry: String,
+    /// What its rows get in the column `domain`.
+    pub domain: String,
+    /// Another way of the entry to make its columns.
+    #[serde(default)]
+    pub variant: Option<String>,
 }
 
 /// Another way to make the columns of a data set.
@@ -279,10 +295,11 @@ impl Entry {
             !entry.file.is_empty(),
             entry.hub.is_some(),
             entry.manual.is_some(),
+            !entry.mix.is_empty(),
         ];
         ensure!(
             ways.iter().filter(|way| **way).count() == 1,
-            "catalogue entry `{name}`: one of `file`, `[hub]` and `[manual]` says where it is from"
+            "catalogue entry `{name}`: one of `file`, `[hub]`, `[manual]` and `[[mix]]` says where it is from"
         );
         if entry.file.is_empty() {
             ensure!(

@@ -118,6 +118,11 @@ impl Files {
         Ok(Chosen { names, assumed })
     }
 
+    /// Adds those of `other` after these.
+    pub(crate) fn extend(&mut self, other: Self) {
+        self.paths.extend(other.paths);
+    }
+
     /// Their paths.
     pub fn paths(&self) -> &[PathBuf] {
         &self.paths
