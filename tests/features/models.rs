@@ -54,10 +54,7 @@ fn generate_answers() {
         "{message}"
     );
     let message = wrong(&[&question[..], &["--template", "alpacca"]].concat());
-    assert!(
-        message.contains("--template alpacca: unknown variant"),
-        "{message}"
-    );
+    assert!(message.contains("nearest is `alpaca`"), "{message}");
     let message = wrong(&[&question[..], &["--adapter", "nowhere"]].concat());
     assert!(message.contains("adapter `nowhere`"), "{message}");
 }
