@@ -286,7 +286,10 @@ fn mistakes_of_partitioning_are_named() {
         ),
         &["4", "3"],
     );
-    check(ask("iid", &["--clients", "601"]), &["hint"]);
+    check(
+        ask("iid", &["--clients", "601"]),
+        &["601 clients for 600 rows"],
+    );
     check(
         ask("dirichlett", &["--clients", "3"]),
         &["did you mean `dirichlet`"],
@@ -365,7 +368,7 @@ fn broken_rows_are_treated_as_the_experiment_says() {
     // What is left: 10 rows, one of them without a token of its response within 16, one cut.
     let said = fine(folder, &["check", "x.toml", "--set", "data.broken=skip"]);
     assert!(
-        said.contains("5 left out") && said.contains("(1 cut at 16 tokens)"),
+        said.contains("5 unusable") && said.contains("(1 cut at 16 tokens)"),
         "{said}"
     );
     let arguments = [
@@ -378,7 +381,7 @@ fn broken_rows_are_treated_as_the_experiment_says() {
     ];
     let said = fine(folder, &arguments);
     assert!(
-        said.contains("6 left out") && said.contains("(0 cut at 16 tokens)"),
+        said.contains("6 unusable") && said.contains("(0 cut at 16 tokens)"),
         "{said}"
     );
     let arguments = [
@@ -612,4 +615,157 @@ fn same(expected: &Value, own: &Value, at: &str) {
         }
         other => assert_eq!(other, own, "{at}"),
     }
+}
+
+/// Files that no model could learn from are dealt out too, and no output overwrites an input.
+#[test]
+fn any_rows_are_dealt_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    fs::create_dir(folder.join("plain")).unwrap();
+    let rows: String = (0..20)
+        .map(|i| {
+            format!(
+                "{}\n",
+                json!({ "prompt": format!("p {}", i / 2), "grade": i % 12 })
+            )
+        })
+        .collect();
+    fs::write(folder.join("plain/a.jsonl"), &rows).unwrap();
+    let start = [
+        "partition",
+        "--partitioner",
+        "iid",
+        "--clients",
+        "4",
+        "--data",
+    ];
+    // A folder beside is found without a slash in its name.
+    let said = fine(
+        folder,
+        &[
+            &start[..],
+            &["plain", "--out", "a.json", "--label", "grade"],
+        ]
+        .concat(),
+    );
+    assert!(said.contains("duplicates: 100.0 % of the rows"), "{said}");
+    // Labels that are numbers are in the order of numbers.
+    let svg = fs::read_to_string(folder.join("a.svg")).unwrap();
+    let at = |label: &str| svg.find(&format!(">{label}<")).unwrap();
+    assert!(at("9") < at("10") && at("10") < at("11"));
+    let data = "plain/a.jsonl";
+    let wrong: [(&[&str], &str); 4] = [
+        (
+            &[data, "--out", data],
+            "--out `plain/a.jsonl` is what --data names",
+        ),
+        (
+            &[data, "--out", "b.svg"],
+            "--svg `b.svg` is what --out names",
+        ),
+        (&[data, "--out", "no/b.json"], "there is no folder"),
+        (&[data, "--out", "plain"], "--out `plain` is a folder"),
+    ];
+    for (arguments, expected) in wrong {
+        let error = refused(folder, &[&start[..], arguments].concat());
+        assert!(error.contains(expected), "{error}");
+    }
+    assert_eq!(fs::read_to_string(folder.join(data)).unwrap(), rows);
+    let error = refused(
+        folder,
+        &[&start[..], &["plain", "--out", "b.json", "--split", "dev"]].concat(),
+    );
+    assert!(error.contains("no file of split `dev`"), "{error}");
+    let error = refused(
+        folder,
+        &[&start[..], &[data, "--out", "b.json", "--split", "train"]].concat(),
+    );
+    assert!(error.contains("is one file"), "{error}");
+    let error = refused(folder, &["data", "info", "alpca"]);
+    assert!(
+        error.contains("nearest is `alpaca`") && error.len() < 300,
+        "{error}"
+    );
+}
+
+/// Odd files and templates say what is wrong with them.
+#[test]
+fn odd_data_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let cases: [(&str, &str, &str); 7] = [
+        ("empty.jsonl", "", "there are no rows"),
+        ("header.csv", "instruction,response\n", "there are no rows"),
+        (
+            "twice.csv",
+            "text,text\na,b\n",
+            "column `text` is there twice",
+        ),
+        ("list.json", "[\"a\", \"b\"]", "expected a JSON object"),
+        (
+            "lines.json",
+            "{\"text\": \"a\"}\n{\"text\": \"b\"}\n",
+            "hint: ",
+        ),
+        ("bad.parquet", "PAR1", "not a readable Parquet file"),
+        (
+            "bad.arrow",
+            "ARROW1 and then nothing of it",
+            "not a readable Arrow file",
+        ),
+    ];
+    for (name, text, expected) in cases {
+        fs::write(folder.join(name), text).unwrap();
+        let error = refused(folder, &["data", "check", name]);
+        assert!(error.contains(expected), "{name}: {error}");
+    }
+    // Pairs are known by their columns, and learnt with `[preference]` only.
+    let pair = json!({ "instruction": "a", "chosen": [{ "role": "assistant", "content": "b" }], "rejected": "c" });
+    fs::write(folder.join("rows.jsonl"), format!("{pair}\n").repeat(6)).unwrap();
+    let said = fine(
+        folder,
+        &["data", "preview", "rows.jsonl", "--template", "plain"],
+    );
+    assert!(
+        said.contains("shape preference") && said.contains("a⟦ b<|im_end|>⟧"),
+        "{said}"
+    );
+    fs::write(folder.join("x.toml"), EXPERIMENT).unwrap();
+    let error = refused(folder, &["check", "x.toml"]);
+    assert!(error.contains("learnt with `[preference]` only"), "{error}");
+    let error = refused(
+        folder,
+        &["data", "preview", "x.toml", "--template", "alpaca"],
+    );
+    assert!(error.contains("only --row goes with it"), "{error}");
+    fs::write(
+        folder.join("rows.jsonl"),
+        "{\"instruction\": \"a\", \"response\": \"b\"}\n".repeat(6),
+    )
+    .unwrap();
+    let template = |name: &str, text: &str| {
+        fs::write(folder.join(name), text).unwrap();
+        refused(
+            folder,
+            &[
+                "check",
+                "x.toml",
+                "--set",
+                &format!("data.template=\"./{name}\""),
+            ],
+        )
+    };
+    let error = template(
+        "misspelt.jinja",
+        "{{ messages[0].contnt }}{{ trained(messages[1].content ~ eos_token) }}",
+    );
+    assert!(
+        error.contains("misspelt.jinja") && error.contains("undefined"),
+        "{error}"
+    );
+    let error = template("silent.jinja", "{{ messages[0].content }}");
+    assert!(error.contains("hint: `{{ trained("), "{error}");
+    let error = template("torn.jinja", "{% if messages %}{%}");
+    assert!(error.contains("torn.jinja"), "{error}");
 }

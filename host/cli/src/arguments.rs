@@ -57,8 +57,16 @@ pub(crate) enum DataCommand {
 /// Which data.
 #[derive(Args, Clone)]
 pub(crate) struct DataArguments {
-    /// A name of the catalogue, hub:OWNER/NAME[@REVISION], a file or a folder
+    /// A name of the catalogue, hub:OWNER/NAME[@REVISION], a file or a folder; to `preview` also an experiment's
+    /// TOML file, which then says everything
     pub(crate) data: String,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArguments,
+}
+
+/// How it is read.
+#[derive(Args, Clone)]
+pub(crate) struct ReadingArguments {
     /// Of a folder or the hub: a glob over paths, of which the files are taken; may be given more than once
     #[arg(long, value_name = "GLOB")]
     pub(crate) files: Vec<String>,
@@ -78,15 +86,15 @@ pub(crate) struct DataArguments {
 
 #[derive(Args)]
 pub(crate) struct PreviewArguments {
-    /// Data, or an experiment's TOML file, which says everything
     #[command(flatten)]
     pub(crate) data: DataArguments,
     /// Rows to show, counted from 0; may be given more than once
     #[arg(long = "row", default_values_t = [0])]
     pub(crate) rows: Vec<usize>,
     /// Whose tokenizer: a name of the catalogue, hub:OWNER/NAME, a .gguf file or a folder
-    #[arg(long, default_value = "smollm2-135m-instruct")]
-    pub(crate) model: String,
+    /// [default: smollm2-135m-instruct]
+    #[arg(long)]
+    pub(crate) model: Option<String>,
     /// plain, alpaca, vicuna, chatml, llama-2, llama-3, mistral, gemma, zephyr, model, or a minijinja file
     /// [default: the data set's, else the model's]
     #[arg(long)]
@@ -125,12 +133,8 @@ pub(crate) struct PartitionArguments {
     /// A name of the catalogue, hub:OWNER/NAME[@REVISION], a file or a folder
     #[arg(long)]
     pub(crate) data: String,
-    /// Of a folder or the hub: a glob over paths, of which the files are taken
-    #[arg(long, value_name = "GLOB")]
-    pub(crate) files: Vec<String>,
-    /// Of a folder or the hub: the split whose files are taken
-    #[arg(long)]
-    pub(crate) split: Option<String>,
+    #[command(flatten)]
+    pub(crate) reading: ReadingArguments,
     /// Number of clients; left out where the data or the settings say it
     #[arg(long)]
     pub(crate) clients: Option<u32>,

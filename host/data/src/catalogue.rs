@@ -17,6 +17,7 @@ mod http;
 mod hub;
 mod hub_files;
 mod npm;
+mod open;
 mod package;
 
 pub use entry::{
@@ -156,28 +157,45 @@ impl Catalogue {
             let (own, rows, means) = self.open(&part.entry, variant, cache, progress)?;
             let mut rows = rows.made(&means.columns).with_context(at)?;
             rows.constant("domain", &part.domain.as_str().into());
-            table.append(rows).with_context(at)?;
+            if means.columns.makes("instruction") && !means.columns.makes("input") {
+                // What is part of the instruction that was made is not said again.
+                rows.constant("input", &serde_json::Value::Null);
+            }
             files.extend(own);
             let shape = *meaning.shape.get_or_insert(means.shape.with_context(|| {
                 format!("catalogue entry `{name}`: `{}` has no shape", part.entry)
             })?);
+            let has = |column: &str| rows.columns().iter().any(|own| own == column);
             ensure!(
-                means.shape == Some(shape),
+                shape.columns().iter().all(|column| has(column)),
                 "catalogue entry `{name}`: rows of `{}` are not of shape {shape}",
                 part.entry
             );
+            table.append(rows).with_context(at)?;
         }
         Ok((files, table, meaning))
+    }
+
+    /// All that is said of how the rows of the data entry `name` are read: its text, and of a mixture its parts'.
+    pub fn reading(&self, name: &str) -> Result<Vec<&str>> {
+        let entry = self.get(name)?;
+        let parts = entry
+            .mix
+            .iter()
+            .map(|part| Ok(self.get(&part.entry)?.text.as_str()));
+        std::iter::once(Ok(entry.text.as_str()))
+            .chain(parts)
+            .collect()
     }
 
     /// The entry called `name`.
     pub fn get(&self, name: &str) -> Result<&Entry> {
         let Some(entry) = self.entries.get(name) else {
-            let known = || self.entries.keys().map(String::as_str);
+            let known = self.entries.keys().map(String::as_str);
             bail!(
-                "unknown catalogue entry `{name}`, known are {}{}",
-                listed(known()),
-                nearest(name, known())
+                "unknown catalogue entry `{name}`{}\nhint: `folkmoot data list` shows the data sets; models are {}",
+                nearest(name, known),
+                listed(self.names(Kind::Model))
             );
         };
         Ok(entry)
@@ -253,6 +271,25 @@ mod tests {
     }
 
     #[test]
+    fn our_mixtures_are_of_entries_that_make_their_columns() {
+        let catalogue = Catalogue::new(None).unwrap();
+        let mut parts = 0;
+        for entry in catalogue.entries.values() {
+            for part in &entry.mix {
+                let mixed = catalogue.get(&part.entry).unwrap();
+                let columns = entry.shape.unwrap().columns();
+                assert!(
+                    columns.iter().all(|column| mixed.columns.makes(column)),
+                    "{}",
+                    part.entry
+                );
+                parts += 1;
+            }
+        }
+        assert_eq!(parts, 4);
+    }
+
+    #[test]
     fn our_entries_parse_and_misspelt_names_are_answered() {
         let catalogue = Catalogue::new(None).unwrap();
         assert_eq!(
@@ -260,6 +297,6 @@ mod tests {
             ["smollm2-135m-instruct"]
         );
         let error = catalogue.get("vader-sentimant").unwrap_err().to_string();
-        assert!(error.ends_with("nearest is `vader-sentiment`"), "{error}");
+        assert!(error.contains("nearest is `vader-sentiment`"), "{error}");
     }
 }

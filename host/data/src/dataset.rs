@@ -2,163 +2,34 @@
 //! their files and are read again when they are needed. It neither tokenizes nor deals rows out to clients.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
-use std::fmt;
 use std::sync::{Arc, RwLock};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use folkmoot_params::Seed;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::mapping::{Mapping, Steps};
-use crate::nearest::{listed, nearest};
+use crate::nearest::listed;
 use crate::table::{Table, Wanted};
 
 pub use broken::{Broken, Fault, OnBroken, OnTooLong, Report};
 pub use conversation::{Role, Turn};
+pub use example::Example;
 pub use held_out::HeldOut;
 pub use pairing::Pairing;
 pub use sample::Sample;
+pub use shape::Shape;
 
 mod broken;
 mod conversation;
+mod example;
 mod held_out;
 mod pairing;
 mod sample;
-
-/// What a row is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Shape {
-    /// `instruction` and `response`. The instruction is a text or a list of messages.
-    Instruction,
-    /// `messages`, of which the assistant's are learnt.
-    Chat,
-    /// `instruction`, `chosen` and `rejected`. The instruction is a text or a list of messages.
-    Preference,
-    /// `instruction` and `label`, which is learnt as a text.
-    Classification,
-    /// `text`, all of which is learnt.
-    Text,
-    /// Whatever they are: rows that are only dealt out.
-    #[serde(skip)]
-    Rows,
-}
-
-impl Shape {
-    const ALL: [Self; 5] = [
-        Self::Instruction,
-        Self::Chat,
-        Self::Preference,
-        Self::Classification,
-        Self::Text,
-    ];
-
-    /// The columns that a row of this shape has.
-    pub fn columns(self) -> &'static [&'static str] {
-        match self {
-            Self::Instruction => &["instruction", "response"],
-            Self::Chat => &["messages"],
-            Self::Preference => &["instruction", "chosen", "rejected"],
-            Self::Classification => &["instruction", "label"],
-            Self::Text => &["text"],
-            Self::Rows => &[],
-        }
-    }
-
-    /// The columns of an [`Example`] that hold answers.
-    pub fn answers(self) -> &'static [&'static str] {
-        match self {
-            Self::Preference => &["chosen", "rejected"],
-            _ => &["response"],
-        }
-    }
-
-    /// The first shape, other than of pairs, whose columns are all there.
-    pub fn of(has: impl Fn(&str) -> bool) -> Option<Self> {
-        let all = Self::ALL.into_iter().filter(|own| *own != Self::Preference);
-        let mut fitting = all.filter(|own| own.columns().iter().all(|column| has(column)));
-        fitting.next()
-    }
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Instruction => "instruction",
-            Self::Chat => "chat",
-            Self::Preference => "preference",
-            Self::Classification => "classification",
-            Self::Text => "text",
-            Self::Rows => "rows",
-        })
-    }
-}
-
-/// One row: its columns, and what is made of them.
-#[derive(Clone, Debug)]
-pub struct Example {
-    /// The fields by column name. The answers are strings, whatever the shape.
-    pub fields: Map<String, Value>,
-    /// What goes before the answer; of a text nothing.
-    pub prompt: Vec<Turn>,
-    source: Arc<Source>,
-    row: usize,
-}
-
-impl Example {
-    /// File and line, or file and row.
-    pub fn place(&self) -> String {
-        self.source.table.place(self.row)
-    }
-
-    /// The string in `column`.
-    pub fn text(&self, column: &str) -> Result<&str> {
-        match self.field(column)? {
-            Value::String(text) => Ok(text),
-            other => bail!(
-                "{}: column `{column}` has `{other}` where a string was expected",
-                self.place()
-            ),
-        }
-    }
-
-    /// Its number in the table.
-    pub(crate) fn row(&self) -> usize {
-        self.row
-    }
-
-    /// The prompt with one of the answers.
-    pub fn turns(&self, answer: &str) -> Result<Vec<Turn>> {
-        let mut turns = self.prompt.clone();
-        turns.push(Turn::new(Role::Assistant, self.text(answer)?));
-        Ok(turns)
-    }
-
-    fn said(&self) -> Result<String> {
-        let answer = self.text("response").or_else(|_| self.text("chosen"))?;
-        let mut said = String::new();
-        for turn in &self.prompt {
-            said.push_str(&turn.content);
-            said.push('\n');
-        }
-        said.push_str(answer);
-        Ok(said)
-    }
-
-    fn field(&self, column: &str) -> Result<&Value> {
-        self.fields.get(column).ok_or_else(|| {
-            let present = || self.fields.keys().map(String::as_str);
-            anyhow!(
-                "{}: no column `{column}`, present are {}{}",
-                self.place(),
-                listed(present()),
-                nearest(column, present())
-            )
-        })
-    }
-}
+mod shape;
 
 /// A column with a closed set of values.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -203,6 +74,11 @@ struct Source {
 impl Dataset {
     /// All rows of `table`, not yet checked.
     pub fn new(table: Table, meaning: &Meaning) -> Result<Self> {
+        ensure!(!table.is_empty(), "there are no rows");
+        if table.columns().is_empty() {
+            // The first row says why: it cannot be read, or it is no object.
+            table.row(0)?;
+        }
         let steps = meaning.columns.compile(&table)?;
         let mut columns = table.columns().to_vec();
         for target in meaning.columns.targets() {
@@ -229,7 +105,8 @@ impl Dataset {
                 table.require(column, "dataset")?;
             }
         }
-        let input = !meaning.columns.makes("instruction") && has("instruction") && has("input");
+        // A column that no row has costs nothing.
+        let input = !meaning.columns.makes("instruction");
         let rows = Arc::new((0..table.len() as u32).collect());
         let source = Source {
             table,
@@ -412,18 +289,27 @@ impl Dataset {
         })
     }
 
-    /// What every example says: its prompt and its (preferred) answer, a line each.
+    /// What every example says: its prompt and its (preferred) answer, a line each. Of a row that cannot be used as
+    /// what it is, and of rows without a shape, all strings.
     pub fn texts(&self) -> Result<Vec<String>> {
-        self.map_shaped(|_, example| {
-            let example = example.map_err(|(row, broken)| self.error(row, &broken))?;
-            example.said()
-        })
-    }
-
-    /// What one example says.
-    pub fn text(&self, index: usize) -> Result<String> {
-        let mut texts = self.of(vec![self.rows[index]]).texts()?;
-        texts.pop().context("one row makes one text")
+        let said =
+            self.map_shaped(|_, example| Ok(example.ok().and_then(|own| own.said().ok())))?;
+        let silent = said.iter().zip(self.rows.iter());
+        let silent = silent
+            .filter(|(said, _)| said.is_none())
+            .map(|(_, row)| *row);
+        let silent: Vec<u32> = silent.collect();
+        let strings = self
+            .source
+            .table
+            .map(&silent, &Wanted::All, |row, fields| {
+                let fields = fields.map_err(|cause| anyhow!("{}: {cause}", self.place_of(row)))?;
+                let strings = fields.values().filter_map(Value::as_str);
+                Ok(strings.collect::<Vec<_>>().join("\n"))
+            })?;
+        let mut strings = strings.into_iter();
+        let texts = said.into_iter().map(|said| said.or_else(|| strings.next()));
+        Ok(texts.flatten().collect())
     }
 
     /// Divides into the rows to train on and the held-out ones, both in their original order. No group has
@@ -437,7 +323,8 @@ impl Dataset {
         sample.of(self, seed)
     }
 
-    /// The category of every row as an index into the sorted names of the categories.
+    /// The category of every row as an index into the names of the categories, which are sorted: as numbers where
+    /// all of them are, else as texts.
     pub fn categories(&self, column: &str) -> Result<(Vec<u32>, Vec<String>)> {
         let known: RwLock<HashMap<String, u32>> = RwLock::default();
         let number = |value: &Value| {
@@ -455,6 +342,12 @@ impl Dataset {
         // In which order threads met the names is chance; the names' own order is not.
         let mut names: Vec<(String, u32)> = known.into_iter().collect();
         names.sort();
+        let value = |name: &str| name.parse::<f64>().ok().filter(|value| value.is_finite());
+        if names.iter().all(|(name, _)| value(name).is_some()) {
+            names.sort_by(|(a, _), (b, _)| {
+                value(a).partial_cmp(&value(b)).unwrap_or(Ordering::Equal)
+            });
+        }
         let mut rank = vec![0; names.len()];
         for (place, (_, number)) in names.iter().enumerate() {
             rank[*number as usize] = place as u32;
@@ -488,133 +381,6 @@ fn number(value: &Value) -> Option<f64> {
         other => other.as_f64(),
     };
     number.filter(|n| n.is_finite())
-}
-
-impl Source {
-    /// The fields with their answers as strings, and what goes before them.
-    fn example(
-        &self,
-        mut fields: Map<String, Value>,
-    ) -> Result<(Map<String, Value>, Vec<Turn>), Broken> {
-        let mut prompt = Vec::new();
-        if let Some(instruction) = fields
-            .get("instruction")
-            .filter(|_| self.shape.columns().contains(&"instruction"))
-        {
-            match instruction {
-                Value::String(text) => {
-                    filled("instruction", text)?;
-                    let mut turn = Turn::new(Role::User, text.as_str());
-                    if let Some(Value::String(input)) = fields.get("input").filter(|_| self.input)
-                        && !input.trim().is_empty()
-                    {
-                        turn.input = Some(input.clone());
-                    }
-                    prompt.push(turn);
-                }
-                messages => prompt = Turn::list("instruction", messages)?,
-            }
-        }
-        let required = |column: &str| {
-            let value = fields.get(column);
-            value.ok_or_else(|| Fault::Missing.because(format!("no field `{column}`")))
-        };
-        if self.shape.columns().contains(&"instruction") {
-            required("instruction")?;
-        }
-        match self.shape {
-            Shape::Instruction => filled("response", string("response", required("response")?)?)?,
-            Shape::Preference => {
-                for answer in ["chosen", "rejected"] {
-                    filled(answer, string(answer, required(answer)?)?)?;
-                }
-            }
-            Shape::Classification => {
-                let label = required("label")?;
-                let name = category(label).map(Cow::into_owned);
-                let name = name.ok_or_else(|| wrong_type("label", label, "a category"))?;
-                filled("label", &name)?;
-                fields.insert("response".into(), Value::from(name));
-            }
-            Shape::Text => {
-                let text = string("text", required("text")?)?.to_owned();
-                filled("text", &text)?;
-                fields.insert("response".into(), Value::from(text));
-            }
-            Shape::Rows => {}
-            Shape::Chat => {
-                prompt = Turn::list("messages", required("messages")?)?;
-                // What is said after the last answer is nothing to learn.
-                while prompt
-                    .last()
-                    .is_some_and(|turn| turn.role != Role::Assistant)
-                {
-                    prompt.pop();
-                }
-                let Some(last) = prompt.pop() else {
-                    return Err(Fault::Empty.because("`messages` has none of an assistant"));
-                };
-                filled("messages", &last.content)?;
-                fields.insert("response".into(), Value::from(last.content));
-            }
-        }
-        Ok((fields, prompt))
-    }
-
-    /// Whether a row can be used; where values have to be distinct, what they are.
-    fn sound(&self, fields: Map<String, Value>, meaning: &Meaning) -> Result<Option<u128>, Broken> {
-        let (fields, _) = self.example(fields)?;
-        if let Some(Labels { column, set }) = &meaning.labels {
-            let value = fields.get(column);
-            let value =
-                value.ok_or_else(|| Fault::Missing.because(format!("no field `{column}`")))?;
-            let label = category(value).ok_or_else(|| wrong_type(column, value, "a category"))?;
-            if !set.iter().any(|known| *known == label) {
-                return Err(Fault::Label.because(format!(
-                    "`{column}` is `{label}`, which is not one of {}{}",
-                    listed(set.iter().map(String::as_str)),
-                    nearest(&label, set.iter().map(String::as_str))
-                )));
-            }
-        }
-        if meaning.distinct.is_empty() {
-            return Ok(None);
-        }
-        let values = meaning.distinct.iter().map(|column| fields.get(column));
-        let values: Vec<_> = values.collect();
-        let text =
-            serde_json::to_vec(&values).map_err(|error| Fault::Type.because(error.to_string()))?;
-        Ok(Some(digest(&text)))
-    }
-}
-
-/// The first half of a SHA-256: equal for equal values, and for others in no data set that there is.
-fn digest(bytes: &[u8]) -> u128 {
-    use sha2::Digest;
-    let whole = sha2::Sha256::digest(bytes);
-    let mut half = [0; 16];
-    half.copy_from_slice(&whole[..16]);
-    u128::from_le_bytes(half)
-}
-
-fn string<'a>(column: &str, value: &'a Value) -> Result<&'a str, Broken> {
-    value
-        .as_str()
-        .ok_or_else(|| wrong_type(column, value, "a string"))
-}
-
-fn wrong_type(column: &str, value: &Value, expected: &str) -> Broken {
-    let kind = conversation::kind(value);
-    Fault::Type.because(format!(
-        "`{column}` is {kind} where {expected} was expected"
-    ))
-}
-
-fn filled(column: &str, text: &str) -> Result<(), Broken> {
-    match text.trim().is_empty() {
-        true => Err(Fault::Empty.because(format!("empty `{column}`"))),
-        false => Ok(()),
-    }
 }
 
 #[cfg(test)]

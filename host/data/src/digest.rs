@@ -2,8 +2,8 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
@@ -32,8 +32,8 @@ pub(crate) fn digest(file: &Path) -> io::Result<String> {
 #[derive(PartialEq, Serialize, Deserialize)]
 struct Known {
     size: u64,
-    /// Nanoseconds since 1970.
-    changed: u128,
+    /// Which file it is, and when it last changed, by content or by name.
+    changed: (u64, i64, i64),
     digest: String,
 }
 
@@ -55,14 +55,13 @@ pub fn digest_of(path: &Path, memory: &Path) -> Result<String> {
         return Ok(hexadecimal(&Sha256::digest(listing)));
     }
     let metadata = fs::metadata(path).with_context(at)?;
-    let changed = metadata.modified().with_context(at)?;
-    let changed = changed.duration_since(UNIX_EPOCH).unwrap_or_default();
     let own = fs::canonicalize(path).with_context(at)?;
     let own = hexadecimal(&Sha256::digest(own.as_os_str().as_encoded_bytes()));
     let note = memory.join(format!("{own}.json"));
     let known = fs::read(&note).ok();
     let known = known.and_then(|text| serde_json::from_slice::<Known>(&text).ok());
-    let (size, changed) = (metadata.len(), changed.as_nanos());
+    let changed = (metadata.ino(), metadata.ctime(), metadata.ctime_nsec());
+    let size = metadata.len();
     if let Some(known) = known.filter(|known| known.size == size && known.changed == changed) {
         return Ok(known.digest);
     }

@@ -22,7 +22,7 @@ mod minhash;
 mod report;
 
 pub use minhash::{PERMUTATIONS, banding, resemblance};
-pub use report::{Found, Removal, Report, keep};
+pub use report::{Found, NOBODY, Removal, Report, keep};
 
 /// Weight of false negatives beside false positives in the choice of bands. Candidates are compared
 /// exactly: a false positive costs a comparison only, a false negative is a duplicate not found.

@@ -18,7 +18,7 @@ use crate::tokenizer::Tokenizer;
 use crate::tokens::Tokens;
 
 /// Changes whenever the same input gives other tokens.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Rows that are tokenised before they are written.
 const BLOCK: usize = 1 << 15;
 
@@ -70,7 +70,7 @@ struct Kept {
 }
 
 impl Plan {
-    /// Does it. `digests` are those of the table's files; what comes of it is kept in the folder `cache`.
+    /// Does it. `digests` are those of the table's files, and how rows are made of them; what comes of it is kept in the folder `cache`.
     pub fn prepare(
         &self,
         table: Table,

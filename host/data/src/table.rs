@@ -10,7 +10,6 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail, ensure};
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::mapping::{Filter, Mapping};
@@ -24,73 +23,19 @@ mod columnar;
 mod content;
 mod delimited;
 mod files;
+mod format;
 mod json;
 mod kept;
 mod made;
 mod memory;
 
 pub use files::Files;
+pub use format::Format;
 
 /// Rows that one thread parses at a time.
 const CHUNK: usize = 4096;
 /// Rows of JSON that are looked at for the names of columns.
 const LOOKED_AT: usize = 256;
-
-/// How the rows of a table are written down.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// One JSON object per line.
-    Jsonl,
-    /// One JSON array of objects, or an object with a list of objects for each client, which becomes the
-    /// column `client`.
-    Json,
-    /// Comma-separated, with RFC 4180 quotes.
-    Csv,
-    /// Tab-separated, in which a quote is an ordinary character.
-    Tsv,
-    /// Apache Parquet.
-    Parquet,
-    /// Apache Arrow's IPC format, as a file or as a stream.
-    Arrow,
-}
-
-impl Format {
-    const EXTENSIONS: [(&'static str, Self); 9] = [
-        ("jsonl", Self::Jsonl),
-        ("ndjson", Self::Jsonl),
-        ("json", Self::Json),
-        ("csv", Self::Csv),
-        ("tsv", Self::Tsv),
-        ("parquet", Self::Parquet),
-        ("arrow", Self::Arrow),
-        ("feather", Self::Arrow),
-        ("ipc", Self::Arrow),
-    ];
-
-    /// The format that the file name's extension stands for; that of a compression (`gz`, `zst`) may follow it.
-    pub fn of(path: &Path) -> Result<Self> {
-        let extension = |path: &Path| {
-            let extension = path.extension().and_then(|e| e.to_str());
-            extension.unwrap_or_default().to_ascii_lowercase()
-        };
-        let mut own = extension(path);
-        if content::COMPRESSED.contains(&own.as_str()) {
-            own = extension(&path.with_extension(""));
-        }
-        let found = Self::EXTENSIONS.iter().find(|(known, _)| *known == own);
-        let Some((_, format)) = found else {
-            let known = || Self::EXTENSIONS.iter().map(|(known, _)| *known);
-            bail!(
-                "`{}`: unknown extension `{own}`, known are {}, each also with `.gz` or `.zst`{}",
-                path.display(),
-                listed(known()),
-                nearest(&own, known())
-            );
-        };
-        Ok(*format)
-    }
-}
 
 /// One row, with the place it came from for error messages.
 #[derive(Clone, PartialEq, Debug)]
@@ -378,6 +323,7 @@ impl Table {
                 **row as usize == first as usize + at && (**row as usize) < end
             });
             let count = run.count();
+            ensure!(count > 0, "row {first} of {} rows", self.rows);
             let (mut at, mut outcome) = (first as usize, Ok(()));
             let from = first as usize - sheet.first;
             sheet

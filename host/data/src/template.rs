@@ -7,17 +7,23 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
-use minijinja::{Environment, Error, ErrorKind, context};
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, context};
 use sha2::{Digest, Sha256};
 
 use crate::dataset::{Role, Turn};
 use crate::digest::hexadecimal;
 use crate::nearest::{listed, nearest};
-use crate::tokenizer::{Offsets, Tokenizer};
+use crate::tokenizer::Tokenizer;
+use rendered::{Rendered, mark_generation};
+
+mod rendered;
 
 /// Around what is trained in a rendered text; characters of a private-use area, so that no data has them.
 const OPEN: char = '\u{e000}';
 const CLOSE: char = '\u{e001}';
+
+/// Steps that a template may take for one conversation.
+const FUEL: u64 = 10_000_000;
 
 macro_rules! shipped {
     ($($name:literal $spells_bos:literal,)*) => {
@@ -79,15 +85,6 @@ pub enum Learnt {
     Last,
 }
 
-/// A text and the bytes of it that the model learns to produce.
-struct Rendered {
-    text: String,
-    /// One range for each of the assistant's turns.
-    trained: Vec<Range<usize>>,
-    /// Whether training goes on to the end of the first special token after each range.
-    and_end_of_turn: bool,
-}
-
 impl Template {
     /// The names of the templates that come with this program, and `model`, which is the model's own.
     pub fn names() -> impl Iterator<Item = &'static str> {
@@ -127,6 +124,12 @@ impl Template {
         environment.set_syntax(syntax);
         environment
             .set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        // Templates come with models, from strangers; no conversation needs so many steps.
+        environment.set_fuel(Some(FUEL));
+        if name != "model" {
+            // Models' own templates count on what is not defined being nothing.
+            environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
+        }
         environment.add_function("trained", |text: String| format!("{OPEN}{text}{CLOSE}"));
         environment.add_function("raise_exception", |said: String| -> Result<String, Error> {
             Err(Error::new(ErrorKind::InvalidOperation, said))
@@ -179,12 +182,25 @@ impl Template {
         Ok(ids)
     }
 
-    /// The token that ends an answer under this template.
+    /// The token that ends an answer under this template; the end of text where the template ends it with none.
     pub fn end_of_response(&self, tokenizer: &Tokenizer) -> Result<u32> {
         let turns = answered(&[Turn::new(Role::User, "a")], "b");
         let tokenized = self.tokenize(tokenizer, &turns, Learnt::Last)?;
         let last = tokenized.trained.iter().rposition(|trained| *trained);
-        Ok(tokenized.ids[last.expect("some token is trained, or tokenize would have failed")])
+        let last =
+            tokenized.ids[last.expect("some token is trained, or tokenize would have failed")];
+        // An end that is spelt in pieces is none to stop at.
+        let special = tokenizer.is_special(last);
+        Ok(if special { last } else { tokenizer.eos() })
+    }
+
+    /// Whether an answer ends with a token that stands for nothing else; not so where the template's end is no token
+    /// of this model, which then learns to spell it.
+    pub fn ends_with_token(&self, tokenizer: &Tokenizer) -> Result<bool> {
+        let turns = answered(&[Turn::new(Role::User, "a")], "b");
+        let tokenized = self.tokenize(tokenizer, &turns, Learnt::Last)?;
+        let last = tokenized.trained.iter().rposition(|trained| *trained);
+        Ok(last.is_some_and(|last| tokenizer.is_special(tokenized.ids[last])))
     }
 
     /// The tokens of the whole text. Trained are those that overlap what the assistant says, up to and with the token that ends a turn; what a template puts after that is not.
@@ -258,7 +274,13 @@ impl Template {
 
     /// The text of a conversation that ends with the assistant's turn.
     fn render(&self, tokenizer: &Tokenizer, turns: &[Turn]) -> Result<Rendered> {
-        let private = |turn: &Turn| turn.content.contains([OPEN, CLOSE]);
+        let private = |turn: &Turn| {
+            let texts = [Some(&turn.content), turn.input.as_ref()];
+            texts
+                .into_iter()
+                .flatten()
+                .any(|text| text.contains([OPEN, CLOSE]))
+        };
         ensure!(
             !turns.iter().any(private),
             "a text holds U+E000 or U+E001, which mark what is trained"
@@ -332,7 +354,8 @@ impl Template {
             let mark = stand_in(index);
             let (before, after) = rest.split_once(&mark).with_context(|| {
                 format!(
-                    "template `{name}` does not show the assistant's message {}",
+                    "template `{name}` does not show the assistant's message {}\nhint: `{{{{ trained(message.content ~ \
+                     eos_token) }}}}` shows it and marks it as learnt",
                     index + 1
                 )
             })?;
@@ -406,74 +429,6 @@ fn answered(prompt: &[Turn], answer: &str) -> Vec<Turn> {
     let mut turns = prompt.to_vec();
     turns.push(Turn::new(Role::Assistant, answer));
     turns
-}
-
-/// The tags `generation` and `endgeneration` of transformers, which minijinja does not know, as blocks that print a
-/// mark: they trim what is around them like the tags do.
-fn mark_generation(source: &str) -> String {
-    let mut marked = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(at) = rest.find("{%") {
-        let Some(length) = rest[at..].find("%}").map(|end| end + 2) else {
-            break;
-        };
-        let tag = &rest[at..at + length];
-        let inner = tag[2..length - 2].trim_matches(['-', '+']).trim();
-        let mark = match inner {
-            "generation" => Some(OPEN),
-            "endgeneration" => Some(CLOSE),
-            _ => None,
-        };
-        marked.push_str(&rest[..at]);
-        match mark {
-            None => marked.push_str(tag),
-            Some(mark) => {
-                let trims = |side: bool| if side { "-" } else { "" };
-                let (before, after) = (tag.starts_with("{%-"), tag.ends_with("-%}"));
-                marked.push_str(&format!(
-                    "{{%{} if true %}}{mark}{{% endif {}%}}",
-                    trims(before),
-                    trims(after)
-                ));
-            }
-        }
-        rest = &rest[at + length..];
-    }
-    marked.push_str(rest);
-    marked
-}
-
-impl Rendered {
-    /// The last of the assistant's turns.
-    fn last(&self) -> Range<usize> {
-        self.trained
-            .last()
-            .cloned()
-            .unwrap_or(self.text.len()..self.text.len())
-    }
-
-    /// The bytes that the model learns to produce, with those of the tokens that end turns.
-    fn trained_bytes(
-        &self,
-        tokenizer: &Tokenizer,
-        ids: &[u32],
-        offsets: &Offsets,
-    ) -> Vec<Range<usize>> {
-        if !self.and_end_of_turn {
-            return self.trained.clone();
-        }
-        let after = |end: usize| {
-            let mut tokens = ids.iter().zip(offsets);
-            tokens.find(|(id, range)| range.0 >= end && tokenizer.is_special(**id))
-        };
-        // Earlier turns end as the last one does; another special token after them opens the next turn.
-        let last = after(self.last().end).map(|(id, _)| *id);
-        let extended = self.trained.iter().map(|range| {
-            let found = after(range.end).filter(|(id, _)| Some(**id) == last);
-            range.start..found.map_or(range.end, |(_, range)| range.1)
-        });
-        extended.collect()
-    }
 }
 
 #[cfg(test)]

@@ -294,14 +294,16 @@ fn examples(held_out: &Dataset, template: &Template, tokenizer: &Tokenizer) -> R
     let answers = held_out.shape().answers();
     let rows = rows.iter().map(|row| {
         let mut fields = row.fields.clone();
-        let prompt = template.prompt(tokenizer, &row.prompt)?;
+        let prompt = template.prompt(tokenizer, &row.prompt);
+        let prompt = prompt.with_context(|| row.place())?;
         fields.insert("prompt".into(), Value::from(prompt));
         for answer in answers {
             let key = match answers.len() {
                 1 => "continuation".to_owned(),
                 _ => format!("{answer}_continuation"),
             };
-            let continuation = template.continuation(tokenizer, &row.prompt, row.text(answer)?)?;
+            let continuation = template.continuation(tokenizer, &row.prompt, row.text(answer)?);
+            let continuation = continuation.with_context(|| row.place())?;
             fields.insert(key, Value::from(continuation));
         }
         Ok(Value::Object(fields).to_string())

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use anyhow::{Result, anyhow};
 use folkmoot_data::Dataset;
-use folkmoot_data::duplicates::{Clusters, Removal, Report, Settings, Signatures, keep};
+use folkmoot_data::duplicates::{Clusters, NOBODY, Removal, Report, Settings, Signatures, keep};
 use serde::{Deserialize, Serialize};
 
 /// `[data.duplicates]`: what is a duplicate, and what becomes of it. Held-out rows always stay.
@@ -57,9 +57,6 @@ pub struct Found {
     evaluation: Vec<bool>,
 }
 
-/// Stands for the owner of a row that no client holds.
-const NOBODY: u32 = u32::MAX;
-
 /// Looks for duplicates among `training`, whose rows the clients hold, and between it and `held_out`.
 pub fn duplicates(
     training: &Dataset,
@@ -85,18 +82,18 @@ pub fn duplicates(
     let clusters = signatures.clusters(text);
     let report = Report::of(&clusters, &owners, &evaluation);
     let mut members = vec![0u32; texts.len()];
-    let own = || {
+    let held = || {
         clusters
             .near
             .iter()
-            .zip(&evaluation)
-            .filter(|(_, held_out)| !**held_out)
+            .zip(&owners)
+            .filter(|(_, owner)| **owner != NOBODY)
     };
-    own().for_each(|(name, _)| members[*name as usize] += 1);
-    let repeated = own()
+    held().for_each(|(name, _)| members[*name as usize] += 1);
+    let repeated = held()
         .filter(|(name, _)| members[**name as usize] > 1)
         .count();
-    let share = repeated as f64 / training.len().max(1) as f64;
+    let share = repeated as f64 / held().count().max(1) as f64;
     Ok(Found {
         report,
         share,

@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod checkpoint;
+mod checks;
 mod clients;
 mod estimate;
 mod evaluate;

@@ -48,17 +48,16 @@ impl Split {
         ensure!(!table.is_empty(), "there are no rows");
         let dataset = Dataset::new(table.clone(), meaning);
         let dataset = dataset.or_else(|_| Dataset::new(table, &bare))?;
-        let view = View {
-            dataset: dataset.clone(),
-            lengths: None,
-        };
+        let view = View::new(dataset.clone(), None);
         let shards = partitioner.partition(Arc::new(view), clients.unwrap_or(0), seed);
         let shards = shards.with_context(|| match clients {
             Some(clients) => format!("partitioning {} rows over {clients} clients", dataset.len()),
             None => format!("partitioning {} rows", dataset.len()),
         })?;
-        let own = partitioner.settings();
-        let column = label.or_else(|| own.get("column")?.as_str());
+        let (own, known) = (partitioner.settings(), partitioner.plugin().settings());
+        let default = known.iter().find(|setting| setting.name == "column");
+        let default = default.and_then(|setting| setting.default.as_ref());
+        let column = label.or_else(|| own.get("column").or(default)?.as_str());
         let labels = match column {
             None => None,
             Some(column) => Labelled::of(&dataset, &shards, column, label.is_some())?,
@@ -121,9 +120,15 @@ impl Labelled {
             counts
         };
         let counts = shards.iter().map(count).collect();
+        // They are shown in lines of their own.
+        let shown = |c: char| match c.is_control() {
+            true => c.escape_default().to_string(),
+            false => c.to_string(),
+        };
+        let names = names.iter().map(|name| name.chars().map(shown).collect());
         Ok(Some(Self {
             column: column.to_owned(),
-            names,
+            names: names.collect(),
             counts,
         }))
     }

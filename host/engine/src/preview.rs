@@ -43,7 +43,7 @@ impl Preview {
             read_tokenizer(&base.map_err(|unknown| document.error("model.base", &unknown))?)?;
         let source = find_data(document, &catalogue, cache, told)?;
         let template = find_template(document, &source, &tokenizer)?;
-        let (table, meaning) = meaning(document, source)?;
+        let (table, meaning) = meaning(document, &source)?;
         let dataset = Dataset::new(table, &meaning);
         let dataset =
             dataset.with_context(|| format!("data `{}`", document.experiment.data.source))?;

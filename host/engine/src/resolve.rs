@@ -12,8 +12,9 @@ use folkmoot_data::{
 };
 use folkmoot_params::Params;
 use folkmoot_plugin::{Algorithm, Kind, Library, Metric, Partitioner, PluginError, Sandbox};
-use folkmoot_train::{Architecture, Base, Form, Place, Quantize};
+use folkmoot_train::{Architecture, Base, Form, Place};
 
+use crate::checks::{check_clients, check_cohort, check_numbers, check_shape};
 use crate::experiment::{Document, Experiment};
 use crate::hygiene::{Hygiene, duplicates};
 use crate::rows::Rows;
@@ -79,29 +80,37 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
     let tokenizer = read_tokenizer(&base_path)?;
     let source = find_data(document, &catalogue, &places.cache, &mut told)?;
     let template = find_template(document, &source, &tokenizer)?;
+    let end_of_response = template.end_of_response(&tokenizer)?;
+    if !template.ends_with_token(&tokenizer)? {
+        on(Event::Note(format!(
+            "template `{}` ends answers with a text that is no token of this model: it learns to spell it, and \
+             answers are generated up to their limit",
+            template.name()
+        )));
+    }
     on(Event::Note("hashing the model and the data".into()));
     let base_digest = digest_of(&base_path, &memory(&places.cache))?;
     let data_digest = source.digest(&places.cache)?;
-    let (table, meaning) = meaning(document, source)?;
+    let (table, meaning) = meaning(document, &source)?;
+    let data = &experiment.data;
+    // What is done to the files before the plan: tokens depend on it too.
+    let reading = serde_json::to_string(&(&source.reading, &data.columns, &data.pairs))?;
     let prepared = plan(document, meaning).prepare(
         table,
-        std::slice::from_ref(&data_digest),
+        &[data_digest.clone(), reading],
         &tokenizer,
         &template,
         &places.cache.join("tokens"),
         &mut |note| on(Event::Note(note.to_owned())),
     );
-    let data = &experiment.data;
     let prepared = prepared.with_context(|| format!("data `{}`", data.source))?;
     if prepared.report.count() > 0 {
         on(Event::Note(format!("left out: {}", prepared.report)));
     }
-    let end_of_response = template.end_of_response(&tokenizer)?;
+    source.check_unchanged()?;
+    check_shape(document, prepared.training.shape())?;
     let rows = Rows::new(prepared.tokens, experiment.preference)?;
-    let view = Arc::new(View {
-        dataset: prepared.training.clone(),
-        lengths: Some(rows.lengths()),
-    });
+    let view = Arc::new(View::new(prepared.training.clone(), Some(rows.lengths())));
     let clients = experiment.partition.clients;
     let mut shards = partitioner
         .partition(view, clients.unwrap_or(0), experiment.seed)
@@ -182,177 +191,6 @@ fn clean(
              `[data.duplicates]`"
         ),
     }
-}
-
-/// Whether the number of clients is given exactly where it has to be.
-fn check_clients(document: &Document, partitioner: &Partitioner) -> Result<()> {
-    let clients = document.experiment.partition.clients;
-    if clients.is_none() && !partitioner.clients_from_data() {
-        let message = format!(
-            "partitioner `{}` needs a number of clients\n\nhint: give `clients`",
-            partitioner.plugin().name
-        );
-        return Err(document.error("partition", &message));
-    }
-    match clients {
-        Some(clients) => check_cohort(document, clients),
-        None => Ok(()),
-    }
-}
-
-/// Rules between the number of clients and what is asked of some of them.
-fn check_cohort(document: &Document, clients: u32) -> Result<()> {
-    let experiment = &document.experiment;
-    let cohort = experiment.training.cohort;
-    if cohort > clients {
-        let message = format!("cohort of {cohort} is larger than the {clients} clients");
-        return Err(document.error("training.cohort", &message));
-    }
-    let alone = experiment.compare.alone;
-    if alone > clients {
-        let message = format!("{alone} clients alone are more than the {clients} clients");
-        return Err(document.error("compare.alone", &message));
-    }
-    if let Some(attack) = &experiment.attack
-        && let Some(client) = attack.clients().iter().find(|client| **client >= clients)
-    {
-        let message = format!("client {client} of the {clients} clients cannot attack");
-        return Err(document.error("attack.clients", &message));
-    }
-    Ok(())
-}
-
-/// Rules between numbers, each error shown at the line it is about.
-fn check_numbers(document: &Document) -> Result<()> {
-    let experiment = &document.experiment;
-    let training = &experiment.training;
-    let no = |key: &str, message: String| Err(document.error(key, &message));
-    if experiment.rounds == 0 {
-        return no("rounds", "rounds is 0".into());
-    }
-    if experiment.partition.clients == Some(0) {
-        return no("partition.clients", "clients is 0".into());
-    }
-    if training.cohort == 0 {
-        return no("training.cohort", "cohort is 0".into());
-    }
-    if experiment.adapter.is_full()
-        && experiment
-            .model
-            .quantize
-            .is_some_and(|own| own != Quantize::None)
-    {
-        return no(
-            "model.quantize",
-            "all weights learn (`adapter.kind = \"full\"`), so none can be quantised".into(),
-        );
-    }
-    let faults = [
-        ("training.optimizer", training.optimizer.fault()),
-        (
-            "preference",
-            experiment.preference.and_then(|own| own.fault()),
-        ),
-    ];
-    for (key, fault) in faults {
-        if let Some(fault) = fault {
-            return no(key, fault);
-        }
-    }
-    if experiment.data.pairs.is_some() && experiment.preference.is_none() {
-        return no(
-            "data.pairs",
-            "pairs are of use with `[preference]` only".into(),
-        );
-    }
-    if experiment
-        .data
-        .max_prompt_length
-        .is_some_and(|own| own == 0 || own >= experiment.data.max_length)
-    {
-        return no(
-            "data.max_prompt_length",
-            "max_prompt_length must be above 0 and below max_length".into(),
-        );
-    }
-    let warm = [
-        (
-            "training.warmup_rounds",
-            training.warmup_rounds as usize,
-            experiment.rounds as usize,
-        ),
-        (
-            "training.warmup_steps",
-            training.warmup_steps,
-            training.steps,
-        ),
-    ];
-    for (key, warm, all) in warm {
-        if warm >= all.max(1) {
-            return no(key, format!("a warm-up of {warm} leaves nothing of {all}"));
-        }
-    }
-    let whole = [
-        ("training.steps", training.steps),
-        ("training.batch", training.batch),
-        ("evaluation.batch", experiment.evaluation.batch),
-        ("data.held_out", experiment.data.held_out.rows),
-        ("adapter.rank", experiment.adapter.rank),
-    ];
-    for (key, value) in whole {
-        if value == 0 {
-            return no(
-                key,
-                format!("{} is 0", key.rsplit('.').next().unwrap_or(key)),
-            );
-        }
-    }
-    if experiment.data.max_length < 2 {
-        return no("data.max_length", "max_length is less than 2".into());
-    }
-    let positive = [
-        ("training.lr", training.lr),
-        ("training.max_grad_norm", training.max_grad_norm),
-        ("adapter.alpha", experiment.adapter.alpha),
-    ];
-    for (key, value) in positive {
-        if !(value.is_finite() && value > 0.0) {
-            return no(
-                key,
-                format!(
-                    "{} is {value}, it must be above 0",
-                    key.rsplit('.').next().unwrap_or(key)
-                ),
-            );
-        }
-    }
-    for (key, value) in [
-        ("training.lr_floor", training.lr_floor),
-        ("training.weight_decay", training.weight_decay),
-    ] {
-        if !(value.is_finite() && value >= 0.0) {
-            return no(
-                key,
-                format!(
-                    "{} is {value}, it must not be below 0",
-                    key.rsplit('.').next().unwrap_or(key)
-                ),
-            );
-        }
-    }
-    if training.lr_floor > training.lr {
-        return no(
-            "training.lr_floor",
-            format!("lr_floor {} is above lr {}", training.lr_floor, training.lr),
-        );
-    }
-    if experiment.checkpoint.every == 0 {
-        return no("checkpoint.every", "every is 0".into());
-    }
-    if experiment.evaluation.metrics.is_empty() {
-        return no("evaluation.metrics", "no metric".into());
-    }
-    Ok(())
 }
 
 fn load_plugins(
@@ -480,9 +318,9 @@ pub(crate) fn find_template(
 }
 
 /// What the rows mean: what the experiment says over what the catalogue's entry says.
-pub(crate) fn meaning(document: &Document, source: Source) -> Result<(Table, Meaning)> {
+pub(crate) fn meaning(document: &Document, source: &Source) -> Result<(Table, Meaning)> {
     let (data, preference) = (&document.experiment.data, document.experiment.preference);
-    let Source { table, meaning, .. } = source;
+    let (table, meaning) = (source.table.clone(), source.meaning.clone());
     let columns = meaning.columns.then(&data.columns);
     let named = || format!("data `{}`", data.source);
     let (table, columns) = match &data.pairs {
@@ -510,13 +348,8 @@ pub(crate) fn meaning(document: &Document, source: Source) -> Result<(Table, Mea
         labels,
         distinct,
     };
-    let pairs = meaning.shape == Some(Shape::Preference);
-    if preference.is_some() != pairs {
-        let message = match pairs {
-            true => "pairs of answers are learnt with `[preference]` only",
-            false => "`[preference]` learns from pairs of answers, and rows have another shape",
-        };
-        return Err(document.error("data.shape", message));
+    if let Some(shape) = meaning.shape {
+        check_shape(document, shape)?;
     }
     Ok((table, meaning))
 }

@@ -1,8 +1,9 @@
 //! Where a data set comes from: a name of the catalogue, files, or the Hugging Face hub.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use folkmoot_data::{Catalogue, Files, Meaning, Progress, Table, digest_of, hub_data};
 use folkmoot_federation::Digest;
 
@@ -24,6 +25,22 @@ pub struct Source {
     /// The template of its entry.
     pub template: Option<String>,
     pub files: Files,
+    /// How its rows are read: what the catalogue says of it, or the names of its files.
+    pub reading: String,
+    /// What the files were when they were opened.
+    stamps: Vec<Stamp>,
+}
+
+/// Equal as long as a file is the same.
+type Stamp = (u64, u64, i64, i64);
+
+fn stamp(path: &Path) -> Result<Stamp> {
+    let own = std::fs::metadata(path).with_context(|| format!("reading `{}`", path.display()))?;
+    Ok((own.ino(), own.len(), own.ctime(), own.ctime_nsec()))
+}
+
+fn stamps(files: &Files) -> Result<Vec<Stamp>> {
+    files.paths().iter().map(|path| stamp(path)).collect()
 }
 
 impl Source {
@@ -48,7 +65,12 @@ impl Source {
                     "no split was asked for: taking `{assumed}`"
                 )));
             }
+            let names = files.paths().iter().map(|path| path.display().to_string());
+            let reading = names.collect::<Vec<_>>().join("\n");
+            let stamps = stamps(&files)?;
             Ok(Ok(Self {
+                reading,
+                stamps,
                 table: Table::open_all(&files)?,
                 meaning: Meaning::default(),
                 template: None,
@@ -68,7 +90,10 @@ impl Source {
         }
         let entry = match catalogue.get(name) {
             Ok(entry) => entry,
-            Err(error) => return Ok(Err(format!("{error:#}"))),
+            Err(_) if path.is_dir() => {
+                return of_files(Files::find(path, &choice.files, split)?, told);
+            }
+            Err(error) => return Ok(Err(format!("{error:#}").replace("\nhint", "\n\nhint"))),
         };
         ensure!(
             choice.files.is_empty() && split.is_none(),
@@ -76,12 +101,27 @@ impl Source {
         );
         let (files, table, meaning) =
             catalogue.open(name, choice.variant.as_deref(), cache, told)?;
+        let reading = catalogue.reading(name)?.join("\0");
         Ok(Ok(Self {
+            reading: format!("{reading}\0{:?}", choice.variant),
+            stamps: stamps(&files)?,
             table,
             meaning,
             template: entry.template.clone(),
             files,
         }))
+    }
+
+    /// Refuses files that are not what they were when they were opened.
+    pub fn check_unchanged(&self) -> Result<()> {
+        for (path, known) in self.files.paths().iter().zip(&self.stamps) {
+            ensure!(
+                stamp(path)? == *known,
+                "`{}` changed while it was read\nhint: start again",
+                path.display()
+            );
+        }
+        Ok(())
     }
 
     /// SHA-256 of its file, or of the list of its files' digests.

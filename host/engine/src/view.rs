@@ -1,13 +1,35 @@
 //! A data set as a partitioner sees it.
 
+use std::sync::OnceLock;
+
 use folkmoot_data::Dataset;
 use folkmoot_plugin::View as PluginView;
 
 /// Rows, with the length of each in tokens.
 pub(crate) struct View {
-    pub(crate) dataset: Dataset,
+    dataset: Dataset,
     /// None: no model is at hand, and lengths are counted in words.
-    pub(crate) lengths: Option<Vec<u32>>,
+    lengths: Option<Vec<u32>>,
+    texts: OnceLock<Result<Vec<String>, String>>,
+}
+
+impl View {
+    pub(crate) fn new(dataset: Dataset, lengths: Option<Vec<u32>>) -> Self {
+        Self {
+            dataset,
+            lengths,
+            texts: OnceLock::new(),
+        }
+    }
+
+    /// Read together when one is first asked for: files are not made for single rows.
+    fn texts(&self) -> Result<&[String], String> {
+        let read = || self.dataset.texts().map_err(|error| format!("{error:#}"));
+        self.texts
+            .get_or_init(read)
+            .as_deref()
+            .map_err(Clone::clone)
+    }
 }
 
 impl PluginView for View {
@@ -35,14 +57,14 @@ impl PluginView for View {
         if let Some(lengths) = &self.lengths {
             return Ok(lengths.clone());
         }
-        let texts = self.dataset.texts().map_err(|error| format!("{error:#}"))?;
-        let words = texts
+        let words = self
+            .texts()?
             .iter()
             .map(|text| text.split_whitespace().count() as u32);
         Ok(words.collect())
     }
 
     fn text(&self, example: u32) -> Option<String> {
-        self.dataset.text(example as usize).ok()
+        self.texts().ok()?.get(example as usize).cloned()
     }
 }

@@ -70,6 +70,12 @@ impl Partitioner {
                 },
             ));
         }
+        if clients > rows {
+            let message = format!("{clients} clients for {rows} rows");
+            return Err(self
+                .plugin
+                .failed("partition", Failure::Refused { message }));
+        }
         let seed = seed.derive(&format!("{}/partition", self.plugin.name), 0);
         let done = called_fallibly(&self.plugin, "partition", seed, |store, instance| {
             let guest = self.indices.load(&mut *store, instance)?;

@@ -57,7 +57,19 @@ pub(crate) fn check_settings(plugin: &Plugin, given: &Value) -> Result<(), Plugi
         let name = path.trim_start_matches('/').to_owned();
         let help = known.iter().find(|setting| setting.name == name);
         let range = help.and_then(|setting| setting.range.clone());
+        let given = error.instance();
+        let expected = help
+            .map(|setting| setting.kind.as_str())
+            .unwrap_or_default();
+        let is_text = given.is_string() && !["text", "choice", "any"].contains(&expected);
         match (name.is_empty(), range) {
+            (false, _) if is_text => {
+                let hint = match expected.starts_with("list") {
+                    true => ", written [1, 2]",
+                    false => "",
+                };
+                format!("`{name}` is {given}, a text where {expected} is expected{hint}")
+            }
             (true, _) => error.to_string(),
             (false, Some(range)) => format!("`{name}` is {}, it must be {range}", error.instance()),
             (false, None) => format!("`{name}`: {error}"),

@@ -345,6 +345,16 @@ pub struct LabelSkew {
 impl LabelSkew {
     /// The shards, one per α.
     pub fn split(&self, groups: &[Vec<u32>], rng: &mut ChaCha8Rng) -> Result<Vec<Vec<u32>>> {
+        let rows: usize = groups.iter().map(Vec::len).sum();
+        let least = self.alphas.len().saturating_mul(self.min_size as usize);
+        if least > rows {
+            return Err(format!(
+                "{} clients of at least `min_size` = {} examples are more than the {rows} examples; fewer clients, or \
+                 a lower min_size",
+                self.alphas.len(),
+                self.min_size
+            ));
+        }
         for _ in 0..TRIES {
             let shards = self.draw(groups, rng)?;
             let smallest = shards.iter().map(Vec::len).min().unwrap_or(0);
@@ -356,10 +366,11 @@ impl LabelSkew {
             }
         }
         Err(format!(
-            "no draw of {TRIES} gave each of {} clients `min_size` = {} of {} examples; raise alpha or lower min_size",
+            "no draw of {TRIES} gave each of {} clients `min_size` = {} of {rows} examples in {} classes; raise alpha or \
+             lower min_size",
             self.alphas.len(),
             self.min_size,
-            groups.iter().map(Vec::len).sum::<usize>()
+            groups.len()
         ))
     }
 

@@ -54,9 +54,9 @@ fn report(setup: &Setup) -> String {
         (
             "data",
             format!(
-                "{}: {} rows to train on ({} cut at {} tokens), {} held out, {} left out; template {}",
+                "{}: {} rows to train on ({} cut at {} tokens), {} held out, {} unusable; template {}",
                 experiment.data.source,
-                count(setup.rows.count()),
+                count(setup.shards.iter().map(Vec::len).sum()),
                 setup.cut,
                 experiment.data.max_length,
                 count(setup.held_out.len()),

@@ -12,9 +12,14 @@ use folkmoot_engine::{
 use serde_json::{Value, json};
 
 use super::{Done, Failure};
-use crate::arguments::{DataArguments, DataCommand, DuplicatesArguments, PreviewArguments};
+use crate::arguments::{
+    DataArguments, DataCommand, DuplicatesArguments, PreviewArguments, ReadingArguments,
+};
 use crate::places::{cache, catalogue};
 use crate::screen::{Screen, coloured, columns, count};
+
+/// Whose tokenizer shows rows where none is named.
+const MODEL: &str = "smollm2-135m-instruct";
 
 pub(crate) fn data(command: &DataCommand) -> Done {
     let screen = Screen::new();
@@ -123,8 +128,8 @@ fn info(name: &str) -> Result<()> {
     Ok(())
 }
 
-impl DataArguments {
-    fn choice(&self) -> Choice {
+impl ReadingArguments {
+    pub(crate) fn choice(&self) -> Choice {
         Choice {
             files: self.files.clone(),
             split: self.split.clone(),
@@ -133,7 +138,7 @@ impl DataArguments {
     }
 
     /// What the arguments say of the rows, over what the data's entry says.
-    fn over(&self, mut meaning: Meaning) -> Result<Meaning> {
+    pub(crate) fn over(&self, mut meaning: Meaning) -> Result<Meaning> {
         let mut text = String::new();
         for column in &self.columns {
             let (name, from) = column
@@ -154,12 +159,34 @@ impl DataArguments {
         Ok(meaning)
     }
 
+    fn is_empty(&self) -> bool {
+        let Self {
+            files,
+            split,
+            variant,
+            columns,
+            shape,
+        } = self;
+        files.is_empty()
+            && columns.is_empty()
+            && [split, variant, shape].iter().all(|own| own.is_none())
+    }
+}
+
+impl DataArguments {
     fn open(&self, told: &mut dyn FnMut(Progress)) -> Result<(Dataset, Meaning)> {
         let known = Catalogue::new(catalogue().as_deref())?;
         let (files, path) = (cache()?.join("files"), Path::new(&self.data));
-        let source = Source::find(&self.data, path, &self.choice(), &known, &files, told)?;
+        let source = Source::find(
+            &self.data,
+            path,
+            &self.reading.choice(),
+            &known,
+            &files,
+            told,
+        )?;
         let Source { table, meaning, .. } = source.map_err(|unknown| anyhow!(unknown))?;
-        let meaning = self.over(meaning)?;
+        let meaning = self.reading.over(meaning)?;
         let at = || format!("data `{}`", self.data);
         Ok((Dataset::new(table, &meaning).with_context(at)?, meaning))
     }
@@ -170,16 +197,23 @@ fn preview(arguments: &PreviewArguments, told: &mut dyn FnMut(Progress)) -> Resu
     let data = &arguments.data;
     let preview = match data.data.ends_with(".toml") {
         true => {
+            ensure!(
+                data.reading.is_empty()
+                    && arguments.model.is_none()
+                    && arguments.template.is_none(),
+                "an experiment says what its data, its model and its template are: only --row goes with it"
+            );
             let document = Document::read(Path::new(&data.data), &Overrides::default())?;
             Preview::of_experiment(&document, known.as_deref(), &files, told)?
         }
         false => {
             let template = arguments.template.as_deref();
-            let over = |meaning| data.over(meaning);
+            let over = |meaning| data.reading.over(meaning);
+            let model = arguments.model.as_deref().unwrap_or(MODEL);
             Preview::of_source(
-                (&data.data, &data.choice()),
+                (&data.data, &data.reading.choice()),
                 &over,
-                &arguments.model,
+                model,
                 template,
                 (known.as_deref(), &files),
                 told,

@@ -1,13 +1,13 @@
 //! `folkmoot partition`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use folkmoot_data::Catalogue;
 use folkmoot_data::duplicates::Settings;
 use folkmoot_data::heterogeneity::Sizes;
-use folkmoot_engine::{Choice, Event, Found, Notes, Seed, Source, Split, duplicates, settings};
+use folkmoot_engine::{Event, Found, Notes, Seed, Source, Split, duplicates, settings};
 use folkmoot_plugin::{Kind, Partitioner};
 use serde_json::json;
 
@@ -27,7 +27,46 @@ pub(crate) fn partition(arguments: &PartitionArguments) -> Done {
     report(arguments, &split).map_err(Failure::Run)
 }
 
+/// Refuses outputs that are one another, or the data, or have no folder.
+fn check_outputs(arguments: &PartitionArguments) -> Result<()> {
+    let svg = svg(arguments);
+    let outputs = [
+        ("--out", Some(&arguments.out)),
+        ("--svg", Some(&svg)),
+        ("--statistics", arguments.statistics.as_ref()),
+    ];
+    let same = |path: &Path| {
+        let known = path.canonicalize().ok();
+        known.unwrap_or_else(|| std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
+    };
+    let mut seen = vec![("--data", same(Path::new(&arguments.data)))];
+    for (flag, path) in outputs {
+        let Some(path) = path else { continue };
+        let own = same(path);
+        if let Some((other, _)) = seen.iter().find(|(_, known)| *known == own) {
+            bail!("{flag} `{}` is what {other} names", path.display());
+        }
+        ensure!(!path.is_dir(), "{flag} `{}` is a folder", path.display());
+        let folder = own.parent().filter(|folder| !folder.is_dir());
+        if let Some(folder) = folder {
+            bail!(
+                "{flag} `{}`: there is no folder `{}`",
+                path.display(),
+                folder.display()
+            );
+        }
+        seen.push((flag, own));
+    }
+    Ok(())
+}
+
+fn svg(arguments: &PartitionArguments) -> PathBuf {
+    let given = arguments.svg.clone();
+    given.unwrap_or_else(|| arguments.out.with_extension("svg"))
+}
+
 fn split(arguments: &PartitionArguments, screen: &Screen) -> Result<Split> {
+    check_outputs(arguments)?;
     threads(arguments.threads)?;
     let notes = Notes::default();
     let sandbox = sandbox(notes.listener())?;
@@ -42,11 +81,7 @@ fn split(arguments: &PartitionArguments, screen: &Screen) -> Result<Split> {
         arguments.clients != Some(0),
         "--clients 0: nobody to deal to"
     );
-    let choice = Choice {
-        files: arguments.files.clone(),
-        split: arguments.split.clone(),
-        variant: None,
-    };
+    let choice = arguments.reading.choice();
     let known = Catalogue::new(catalogue().as_deref())?;
     let mut told = |progress| screen.event(&Event::Fetch(progress));
     let (data, path) = (&arguments.data, Path::new(&arguments.data));
@@ -61,7 +96,7 @@ fn split(arguments: &PartitionArguments, screen: &Screen) -> Result<Split> {
     let source = source.map_err(anyhow::Error::msg)?;
     Split::new(
         source.table,
-        &source.meaning,
+        &arguments.reading.over(source.meaning)?,
         &partitioner,
         arguments.clients,
         Seed(arguments.seed),
@@ -79,8 +114,7 @@ fn report(arguments: &PartitionArguments, split: &Split) -> Result<()> {
         &json!({ "clients": split.shards }).to_string(),
     )?;
     let title = format!("{} by {}", arguments.data, arguments.partitioner);
-    let svg = arguments.svg.clone();
-    let svg = svg.unwrap_or_else(|| arguments.out.with_extension("svg"));
+    let svg = svg(arguments);
     write(&svg, &split.picture(&title, |picture| picture.svg()))?;
     let few = split.dataset.len() <= FEW;
     let found = match few || arguments.duplicates {
@@ -106,7 +140,10 @@ fn report(arguments: &PartitionArguments, split: &Split) -> Result<()> {
         let own = found
             .as_ref()
             .map(|found| json!({ "share": found.share, "report": found.report }));
-        let all = json!({ "heterogeneity": heterogeneity, "duplicates": own });
+        let labels = split.labels.as_ref().map(|labels| {
+            json!({ "column": labels.column, "names": labels.names, "counts": labels.counts })
+        });
+        let all = json!({ "labels": labels, "heterogeneity": heterogeneity, "duplicates": own });
         write(path, &serde_json::to_string_pretty(&all)?)?;
     }
     println!("{}\n{}", arguments.out.display(), svg.display());

@@ -1,19 +1,15 @@
-//! What the file of a catalogue entry says, checked, and reading the tables it describes. It fetches nothing.
+//! What the file of a catalogue entry says, checked. It reads and fetches nothing.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::archive;
-use super::fetch::Progress;
-use super::hub_files::hub_data;
-use crate::dataset::{Labels, Meaning, Shape};
+use crate::dataset::{Labels, Shape};
 use crate::mapping::{Filter, Mapping};
-use crate::nearest::listed;
-use crate::table::{Files, Format, Table};
+use crate::table::Format;
 
 /// A public file, or the files of a public data set.
 #[derive(Clone, Debug, Deserialize)]
@@ -22,6 +18,9 @@ pub struct Entry {
     /// The name of the entry's file without `.toml`.
     #[serde(skip)]
     pub name: String,
+    /// The text of that file.
+    #[serde(skip)]
+    pub text: String,
     /// What the file is.
     pub kind: Kind,
     /// One line for a listing.
@@ -249,27 +248,6 @@ pub struct TableSource {
     pub constants: Map<String, Value>,
 }
 
-impl TableSource {
-    /// Its rows, from the entry's file.
-    fn open(&self, path: &Path) -> Result<Table> {
-        let (format, columns) = (self.format, &self.columns);
-        let table = match (&self.member, &self.field) {
-            (Some(member), None) => {
-                Table::parse(&archive::read(path, member)?, format, columns, member)?
-            }
-            (Some(member), Some(field)) => {
-                Table::parse_field(&archive::read(path, member)?, field, member)?
-            }
-            (None, None) => Table::open_as(path, format, columns, &path.display().to_string())?,
-            (None, Some(field)) => Table::open_field(path, field)?,
-        };
-        match &self.filter {
-            Some(filter) => table.keep(filter),
-            None => Ok(table),
-        }
-    }
-}
-
 impl Npm {
     /// Whether name and version are nothing but that: npm also takes addresses, folders and options.
     fn is_plain(&self) -> bool {
@@ -290,6 +268,7 @@ impl Entry {
         let mut entry: Self =
             toml::from_str(text).with_context(|| format!("catalogue entry `{name}`"))?;
         name.clone_into(&mut entry.name);
+        text.clone_into(&mut entry.text);
         // The name becomes a path under the cache, and entries come from strangers.
         let ways = [
             !entry.file.is_empty(),
@@ -305,6 +284,11 @@ impl Entry {
             ensure!(
                 entry.kind == Kind::Data && entry.sources.is_empty() && entry.tables.is_empty(),
                 "catalogue entry `{name}`: `sources` and `tables` belong to a `file`"
+            );
+            let inside = |file: &String| file.split('/').all(is_file_name);
+            ensure!(
+                entry.manual.iter().flat_map(|own| &own.files).all(inside),
+                "catalogue entry `{name}`: `files` of `[manual]` are not plain paths"
             );
             let hub = entry.hub.as_ref();
             ensure!(
@@ -394,83 +378,6 @@ impl Entry {
             ),
         }
         Ok(entry)
-    }
-
-    /// The files of a data entry, fetched if need be.
-    pub fn data(&self, cache: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Files> {
-        ensure!(
-            self.kind == Kind::Data,
-            "catalogue entry `{}` is a model, not a data set",
-            self.name
-        );
-        if let Some(HubFiles {
-            repo,
-            revision,
-            files,
-            split,
-        }) = &self.hub
-        {
-            let folder = hub_data(repo, revision, files, split.as_deref(), cache, progress)?;
-            return Files::find(&folder, files, split.as_deref());
-        }
-        let Some(Manual { address, files }) = &self.manual else {
-            return Ok(Files::these(vec![self.fetch(cache, progress)?]));
-        };
-        let folder = cache.join("manual").join(&self.name);
-        let paths: Vec<PathBuf> = files.iter().map(|file| folder.join(file)).collect();
-        for path in &paths {
-            ensure!(
-                path.is_file(),
-                "catalogue entry `{}`: `{}` is not there, and no program can fetch it\nhint: get {address} with a \
-                 browser and unpack it so that the file lies there",
-                self.name,
-                path.display()
-            );
-        }
-        Ok(Files::these(paths))
-    }
-
-    /// The tables of a data entry's files, one after another, with the constants of each.
-    pub fn table(&self, files: &Files) -> Result<Table> {
-        let [path] = files.paths() else {
-            return Table::open_all(files);
-        };
-        if self.tables.is_empty() {
-            return Table::open_all(files);
-        }
-        let mut table = Table::default();
-        for source in &self.tables {
-            let mut part = source.open(path)?;
-            for (column, value) in &source.constants {
-                part.constant(column, value);
-            }
-            table.append(part)?;
-        }
-        Ok(table)
-    }
-
-    /// What its rows mean, in one of its variants.
-    pub fn meaning(&self, variant: Option<&str>) -> Result<Meaning> {
-        let columns = match variant {
-            None => &self.columns,
-            Some(variant) => {
-                let found = self.variants.get(variant).with_context(|| {
-                    let known = self.variants.keys().map(String::as_str);
-                    let name = &self.name;
-                    format!(
-                        "catalogue entry `{name}` has no variant `{variant}`, but {}",
-                        listed(known)
-                    )
-                });
-                &found?.columns
-            }
-        };
-        Ok(Meaning {
-            columns: columns.clone(),
-            shape: self.shape,
-            labels: self.labels.clone(),
-            distinct: self.distinct.clone(),
-        })
     }
 
     fn check_digest(&self, what: &str, digest: &str) -> Result<()> {

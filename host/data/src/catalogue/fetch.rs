@@ -44,6 +44,7 @@ impl Entry {
         fs::create_dir_all(cache)
             .with_context(|| format!("creating the cache folder `{}`", cache.display()))?;
         let file = cache.join(&self.file);
+        let _turn = turn(&cache.join(format!("{}.lock", self.file)))?;
         if file.exists() {
             self.check(&file).with_context(|| {
                 format!(
@@ -122,6 +123,14 @@ impl Entry {
         verify(file, &self.sha256)?;
         stamp.write(file)
     }
+}
+
+/// Waits until no other process fetches the same; the file is unlocked when it is dropped.
+pub(super) fn turn(path: &Path) -> Result<fs::File> {
+    let at = || format!("locking `{}`", path.display());
+    let file = fs::File::create(path).with_context(at)?;
+    file.lock().with_context(at)?;
+    Ok(file)
 }
 
 /// An attempt to go on with a download, which says how far it is.

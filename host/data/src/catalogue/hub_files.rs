@@ -12,7 +12,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::entry::{Hub, HubKind, Source, is_file_name};
-use super::fetch::{Expected, Progress, here};
+use super::fetch::{Expected, Progress, here, turn};
 use super::hub;
 use crate::table::Files;
 
@@ -141,6 +141,10 @@ fn fetch(
     }
     fs::create_dir_all(&folder)
         .with_context(|| format!("creating the cache folder `{}`", folder.display()))?;
+    let _turn = turn(&folder.with_extension("lock"))?;
+    if is_complete(&folder, &marker) {
+        return Ok(folder);
+    }
     let files = hub::files(endpoint, wanted.kind(), repo, &commit).map_err(explained)?;
     let repository = Repository {
         endpoint,

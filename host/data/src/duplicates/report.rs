@@ -46,6 +46,8 @@ pub struct Removal {
     pub leaked: bool,
 }
 
+/// The client of a row that no client holds: it is nobody's duplicate, and stays.
+pub const NOBODY: u32 = u32::MAX;
 /// Stands for no row: there are fewer than 2³² rows.
 const NONE: u32 = u32::MAX;
 
@@ -63,7 +65,7 @@ impl Members {
     fn of(names: &[u32], owners: &[u32], evaluation: &[bool]) -> Self {
         let mut first = vec![NONE; names.len()];
         let mut other = vec![NONE; names.len()];
-        let training = |&i: &u32| !evaluation[i as usize];
+        let training = |&i: &u32| !evaluation[i as usize] && owners[i as usize] != NOBODY;
         let mut order: Vec<u32> = (0..names.len() as u32).filter(training).collect();
         for &i in &order {
             let name = names[i as usize] as usize;
@@ -150,7 +152,7 @@ impl Report {
             if evaluation[row] {
                 report.evaluation += 1;
                 report.leaked.count(index, first[0], first[1]);
-            } else {
+            } else if owners[row] != NOBODY {
                 report.training += 1;
                 report.within.count(index, within[0], within[1]);
                 report.across.count(index, across[0], across[1]);

@@ -1,15 +1,18 @@
 //! Parquet and Arrow: only the columns that are wanted are decoded.
 
 use std::fmt;
-use std::io::Cursor;
 use std::ops::Range;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
-use arrow_ipc::reader::{FileReader, FileReaderBuilder, StreamDecoder};
+use arrow_ipc::convert::try_fb_to_schema;
+use arrow_ipc::reader::{FileDecoder, StreamDecoder, read_footer_length};
+use arrow_ipc::{Block, root_as_footer};
 use arrow_json::WriterBuilder;
 use arrow_json::writer::LineDelimited;
+use arrow_schema::SchemaRef;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
@@ -39,10 +42,19 @@ impl Parquet {
         let metadata =
             ArrowReaderMetadata::load(&bytes, ArrowReaderOptions::new()).with_context(at)?;
         let rows = metadata.metadata().file_metadata().num_rows();
+        let rows = usize::try_from(rows).with_context(at)?;
+        let mut groups = metadata.metadata().row_groups().iter();
+        let held = groups.try_fold(0usize, |held, group| {
+            held.checked_add(usize::try_from(group.num_rows()).ok()?)
+        });
+        ensure!(
+            held == Some(rows),
+            "`{name}`: its row groups do not hold the {rows} rows that it says"
+        );
         let columns = metadata.schema().fields().iter();
         Ok(Self {
             columns: columns.map(|field| field.name().clone()).collect(),
-            rows: usize::try_from(rows).with_context(at)?,
+            rows,
             bytes,
             metadata,
             name: name.to_owned(),
@@ -131,7 +143,8 @@ impl Part for Parquet {
     }
 }
 
-/// An Arrow file, or a stream, which is what the library `datasets` writes.
+/// An Arrow file, or a stream, which is what the library `datasets` writes. Buffers of batches that are not
+/// compressed are pieces of the mapped file.
 pub(super) struct Arrow {
     batches: Batches,
     name: String,
@@ -141,8 +154,7 @@ pub(super) struct Arrow {
 }
 
 enum Batches {
-    File(Content),
-    /// Their buffers are pieces of the mapped file.
+    File(FileDecoder, Buffer, Vec<Block>),
     Stream(Vec<RecordBatch>),
 }
 
@@ -155,62 +167,71 @@ impl Arrow {
         };
         let mut starts = vec![0];
         let mut note = |rows: usize| starts.push(starts.last().copied().unwrap_or(0) + rows);
-        if content.starts_with(b"ARROW1") {
-            let mut reader = open(&content, None).with_context(at)?;
-            let columns = names(&reader.schema());
-            for index in 0..reader.num_batches() {
-                reader.set_index(index).with_context(at)?;
-                let batch = reader.next().with_context(at)?.with_context(at)?;
-                note(batch.num_rows());
+        let in_file = content.starts_with(b"ARROW1");
+        let mut all = Buffer::from(Bytes::from_owner(content));
+        let (batches, columns) = if in_file {
+            let (decoder, blocks, schema) = footer(&all).with_context(at)?;
+            for block in &blocks {
+                note(decoded(&decoder, &all, block).with_context(at)?.num_rows());
             }
-            let batches = Batches::File(content);
-            let name = name.to_owned();
-            return Ok(Self {
-                batches,
-                name,
-                columns,
-                starts,
-            });
-        }
-        let mut rest = Buffer::from(Bytes::from_owner(content));
-        let (mut decoder, mut batches) = (StreamDecoder::new(), Vec::new());
-        while let Some(batch) = decoder.decode(&mut rest).with_context(at)? {
-            note(batch.num_rows());
-            batches.push(batch);
-        }
-        decoder.finish().with_context(at)?;
-        let columns = decoder
-            .schema()
-            .map(|schema| names(&schema))
-            .with_context(at)?;
-        let (batches, name) = (Batches::Stream(batches), name.to_owned());
+            (Batches::File(decoder, all, blocks), names(&schema))
+        } else {
+            let (mut decoder, mut batches) = (StreamDecoder::new(), Vec::new());
+            while let Some(batch) = decoder.decode(&mut all).with_context(at)? {
+                note(batch.num_rows());
+                batches.push(batch);
+            }
+            decoder.finish().with_context(at)?;
+            let schema = decoder.schema().with_context(at)?;
+            (Batches::Stream(batches), names(&schema))
+        };
         Ok(Self {
             batches,
-            name,
+            name: name.to_owned(),
             columns,
             starts,
         })
     }
 
     fn batch(&self, index: usize, wanted: &[usize]) -> Result<RecordBatch> {
-        match &self.batches {
-            Batches::File(bytes) => {
-                let mut reader = open(bytes, Some(wanted.to_vec()))?;
-                reader.set_index(index)?;
-                let batch = reader.next().context("a batch that was there")?;
-                Ok(batch?)
-            }
-            Batches::Stream(batches) => Ok(batches[index].project(wanted)?),
-        }
+        let batch = match &self.batches {
+            Batches::File(decoder, all, blocks) => decoded(decoder, all, &blocks[index])?,
+            Batches::Stream(batches) => batches[index].clone(),
+        };
+        Ok(batch.project(wanted)?)
     }
 }
 
-fn open(bytes: &Content, wanted: Option<Vec<usize>>) -> Result<FileReader<Cursor<&[u8]>>> {
-    let mut builder = FileReaderBuilder::new();
-    if let Some(wanted) = wanted {
-        builder = builder.with_projection(wanted);
+/// What the end of a file says: the decoder for its batches, where they are, and their columns.
+fn footer(all: &Buffer) -> Result<(FileDecoder, Vec<Block>, SchemaRef)> {
+    const TRAILER: usize = 10;
+    let trailer = all.len().checked_sub(TRAILER).context("cut off")?;
+    let length = read_footer_length(all[trailer..].try_into()?)?;
+    let start = trailer.checked_sub(length).context("cut off")?;
+    let footer = root_as_footer(&all[start..trailer]).map_err(|error| anyhow!("{error}"))?;
+    let schema = Arc::new(try_fb_to_schema(footer.schema().context("no schema")?)?);
+    let mut decoder = FileDecoder::new(schema.clone(), footer.version());
+    for block in footer.dictionaries().into_iter().flatten() {
+        let bytes = piece(all, block).context("a dictionary lies outside of the file")?;
+        decoder.read_dictionary(block, &bytes)?;
     }
-    Ok(builder.build(Cursor::new(&bytes[..]))?)
+    let blocks = footer.recordBatches().context("no batches")?;
+    Ok((decoder, blocks.iter().copied().collect(), schema))
+}
+
+fn decoded(decoder: &FileDecoder, all: &Buffer, block: &Block) -> Result<RecordBatch> {
+    let bytes = piece(all, block).context("a batch lies outside of the file")?;
+    let batch = decoder.read_record_batch(block, &bytes)?;
+    batch.context("a batch is none")
+}
+
+/// The bytes of a block, if they are in the file.
+fn piece(all: &Buffer, block: &Block) -> Option<Buffer> {
+    let from = usize::try_from(block.offset()).ok()?;
+    let head = usize::try_from(block.metaDataLength()).ok()?;
+    let size = head.checked_add(usize::try_from(block.bodyLength()).ok()?)?;
+    let whole = from.checked_add(size)? <= all.len();
+    whole.then(|| all.slice_with_length(from, size))
 }
 
 impl fmt::Debug for Arrow {

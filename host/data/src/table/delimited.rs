@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Result, anyhow, bail};
 use serde_json::{Map, Value};
 
 use super::content::Content;
@@ -57,6 +57,15 @@ impl Delimited {
                 let text = |field: &[u8]| String::from_utf8(field.to_vec());
                 let names = record.iter().map(text).collect::<Result<_, _>>();
                 columns = names.map_err(|_| anyhow!("`{name}` line {}: not UTF-8", place.line))?;
+                let mut sorted: Vec<&String> = columns.iter().collect();
+                sorted.sort();
+                if let Some(twice) = sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+                    bail!(
+                        "`{name}` line {}: column `{}` is there twice",
+                        place.line,
+                        twice[0]
+                    );
+                }
                 return Ok(true);
             }
             if rows.is_multiple_of(STRIDE) {

@@ -44,6 +44,11 @@ impl Files {
     /// some file's name says so, and otherwise every file.
     pub fn find(path: &Path, globs: &[String], split: Option<&str>) -> Result<Self> {
         if path.is_file() {
+            ensure!(
+                globs.is_empty() && split.is_none(),
+                "`{}` is one file: `files` and `split` choose among those of a folder or of the hub",
+                path.display()
+            );
             return Ok(Self {
                 paths: vec![path.to_owned()],
                 assumed: None,
@@ -140,9 +145,10 @@ fn walk(root: &Path, inside: &str, names: &mut Vec<String>) -> Result<()> {
             true => name,
             false => format!("{inside}/{name}"),
         };
-        if entry.path().is_dir() {
+        // A link to a folder may lead back into it.
+        if entry.file_type().with_context(at)?.is_dir() {
             walk(root, &path, names)?;
-        } else {
+        } else if entry.path().is_file() {
             names.push(path);
         }
     }

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use anyhow::{Context, Result, anyhow};
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
-use serde::Deserializer;
 use serde::de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -146,7 +146,12 @@ impl Json {
 
     pub(super) fn array(bytes: Content, name: &str) -> Result<Self> {
         let layout = rows(&bytes, &bytes[after_bom(&bytes)..])
-            .map_err(|error| anyhow!("`{name}`: not a JSON array of objects: {error}"))?;
+            .map_err(|error| {
+                anyhow!(
+                    "`{name}`: not a JSON array of objects: {error}\nhint: an object with a list of objects for each \
+                     client is read too, and JSON lines, in a file that ends in `.jsonl`"
+                )
+            })?;
         Ok(Self::new(bytes, name, layout))
     }
 
@@ -243,13 +248,38 @@ fn rows(bytes: &[u8], text: &[u8]) -> serde_json::Result<Layout> {
         let rows: Vec<&RawValue> = serde_json::from_slice(text)?;
         return Ok(Layout::Array(rows.into_iter().map(span).collect()));
     }
-    let clients: BTreeMap<String, Vec<&RawValue>> = serde_json::from_slice(text)?;
+    let Clients(clients) = serde_json::from_slice(text)?;
     let (mut spans, mut firsts) = (Vec::new(), Vec::new());
     for (client, rows) in clients {
         firsts.push((spans.len(), client));
         spans.extend(rows.into_iter().map(span));
     }
     Ok(Layout::Clients(spans, firsts))
+}
+
+/// The rows of each client, in the order of the file.
+struct Clients<'a>(Vec<(String, Vec<&'a RawValue>)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Clients<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Clients<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with a list of objects for each client")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut clients = Vec::new();
+                while let Some(client) = map.next_entry()? {
+                    clients.push(client);
+                }
+                Ok(Clients(clients))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
 }
 
 /// The segment that holds a row.
@@ -352,5 +382,5 @@ impl<'de> Visitor<'de> for Object<'_> {
 }
 
 /// A key, borrowed where it has no escapes.
-#[derive(serde::Deserialize)]
+#[derive(Deserialize)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);

@@ -71,9 +71,9 @@ fn lists_by_client_become_a_column() {
         Format::Json,
     );
     let rows = read(&table, &Wanted::All);
-    assert_eq!(rows[0], Ok(json!({ "a": 3, "client": "u0" })));
-    assert_eq!(rows[2], Ok(json!({ "a": 2, "client": "u1" })));
-    assert_eq!(table.place(2), "`x` row 2 of `u1`");
+    assert_eq!(rows[0], Ok(json!({ "a": 1, "client": "u1" })));
+    assert_eq!(rows[2], Ok(json!({ "a": 3, "client": "u0" })));
+    assert_eq!(table.place(2), "`x` row 1 of `u0`");
 }
 
 #[test]

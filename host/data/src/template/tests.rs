@@ -53,8 +53,13 @@ fn trained_are_the_response_and_its_end() {
             .iter()
             .fold(decoded.clone(), |text, end| text.replace(end, ""));
         assert_eq!(bare.trim(), "naïve", "{name}");
-        let last = template.end_of_response(&tokenizer).unwrap();
-        assert_eq!(trained.last(), Some(&last), "{name}");
+        let (last, eos) = (template.end_of_response(&tokenizer).unwrap(), tokenizer.eos());
+        // What is spelt in pieces is nothing to stop at; the end of text is.
+        let expected = match template.ends_with_token(&tokenizer).unwrap() {
+            true => trained.last(),
+            false => Some(&eos).filter(|_| ["llama-3", "gemma"].contains(&name.as_str())),
+        };
+        assert_eq!(expected, Some(&last), "{name}");
 
         let prompt = template.prompt_ids(&tokenizer, &user(instruction)).unwrap();
         assert!(tokenized.ids.starts_with(&prompt), "{name}");
@@ -141,4 +146,31 @@ fn names_and_files() {
     let mut turn = Turn::new(Role::User, "x");
     turn.input = Some("z".into());
     assert_eq!(mine.prompt(&tokenizer, &[turn]).unwrap(), "Q: x\nz\nA:");
+}
+
+#[test]
+fn what_users_say_is_never_trained() {
+    // Only the last turn ends with a special token, whose id the first turn must not look for.
+    let source =
+        "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{{ eos_token }}";
+    let tokenizer = with_chat_template(source);
+    let template = Template::find("model", Path::new(""), &tokenizer).unwrap();
+    let mut turns = asked("a?", "One.");
+    turns.extend(asked("b?", "Two."));
+    let (text, trained) = template.text(&tokenizer, &turns, Learnt::Every).unwrap();
+    let said: Vec<&str> = trained.iter().map(|range| &text[range.clone()]).collect();
+    assert_eq!(said, [" One.", " Two.\n<|im_end|>"]);
+}
+
+#[test]
+fn a_template_cannot_go_on_for_ever() {
+    let source =
+        "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}";
+    let tokenizer = with_chat_template(source);
+    let template = Template::find("model", Path::new(""), &tokenizer).unwrap();
+    let error = template
+        .prompt(&tokenizer, &user("a"))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("fuel"), "{error}");
 }

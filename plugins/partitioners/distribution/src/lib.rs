@@ -130,7 +130,7 @@ impl Distribution {
             ));
         }
         let preassigned = self.preassigned_per_class as usize;
-        let spread = rows.checked_sub(preassigned * row.len());
+        let spread = rows.checked_sub(preassigned.saturating_mul(row.len()));
         let spread = spread.filter(|&spread| spread >= row.len()).ok_or_else(|| {
             format!(
                 "class `{name}` has {rows} examples, too few for {} clients with `preassigned_per_class` = {preassigned} and one more each; lower it, or take fewer clients",

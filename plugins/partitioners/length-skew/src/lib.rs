@@ -5,7 +5,8 @@ use folkmoot_sdk::{Dataset, Partitioner, Result, export_partitioner, split};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// Clients range from short examples to long ones, equally many each.
+/// Clients range from short examples to long ones, equally many each. Lengths are counted in tokens, or in words where
+/// no model is at hand.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LengthSkew {

@@ -345,9 +345,9 @@ fn lists_of_clients_are_their_rows() {
         ] }],
     });
     let expected = [
-        json!({ "client": "u1", "prompt": [["user", "a"], ["assistant", "b"], ["user", "c"]], "response": "d" }),
         // What the assistant says first is left out.
         json!({ "client": "u2", "prompt": [["user", "Hi"]], "response": "Hello." }),
+        json!({ "client": "u1", "prompt": [["user", "a"], ["assistant", "b"], ["user", "c"]], "response": "d" }),
     ];
     let text = content.to_string();
     check(
