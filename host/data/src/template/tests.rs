@@ -53,7 +53,10 @@ fn trained_are_the_response_and_its_end() {
             .iter()
             .fold(decoded.clone(), |text, end| text.replace(end, ""));
         assert_eq!(bare.trim(), "naïve", "{name}");
-        let (last, eos) = (template.end_of_response(&tokenizer).unwrap(), tokenizer.eos());
+        let (last, eos) = (
+            template.end_of_response(&tokenizer).unwrap(),
+            tokenizer.eos(),
+        );
         // What is spelt in pieces is nothing to stop at; the end of text is.
         let expected = match template.ends_with_token(&tokenizer).unwrap() {
             true => trained.last(),
