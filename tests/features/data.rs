@@ -171,7 +171,7 @@ fn every_partitioner_deals() {
             None,
             600,
         ),
-        ("size", &["sizes=[100, 200]"], None, 300),
+        ("size", &["sizes=100,200"], None, 300),
         ("linear", &[], Some("4"), 600),
         ("square", &[], Some("4"), 600),
         ("exponential", &[], Some("4"), 600),

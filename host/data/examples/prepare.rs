@@ -16,8 +16,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use folkmoot_data::{
-    Catalogue, Dataset, HeldOut, Meaning, OnBroken, OnTooLong, Plan, Shape, Table, Template,
-    Tokenizer, digest_of,
+    Catalogue, Dataset, HeldOut, Meaning, OnBroken, OnTooLong, Origin, Plan, Shape, Table,
+    Template, Tokenizer, digest_of,
 };
 use folkmoot_params::Seed;
 use serde_json::{Value, json};
@@ -105,10 +105,13 @@ fn tokens(model: &Path, template: &str, max_length: usize, file: &Path) -> Resul
         let digest = digest_of(file, &cache.path().join("digests"))?;
         let prepared = plan.prepare(
             Table::open(file)?,
-            &[digest],
+            &Origin {
+                digests: &[digest],
+                check_unchanged: &|| Ok(()),
+                cache: &cache.path().join("tokens"),
+            },
             &tokenizer,
             &template,
-            &cache.path().join("tokens"),
             &mut |_| {},
         )?;
         anyhow::Ok((started.elapsed().as_secs_f64(), prepared))

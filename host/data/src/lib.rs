@@ -29,7 +29,7 @@ pub use dataset::{
 };
 pub use digest::digest_of;
 pub use mapping::{Filter, Mapping};
-pub use prepare::{Plan, Prepared};
+pub use prepare::{Origin, Plan, Prepared};
 pub use table::{Files, Format, Row, Table, Wanted};
 pub use template::{Learnt, Template, Tokenized};
 pub use tokenizer::{Offsets, Tokenizer};

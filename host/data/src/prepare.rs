@@ -43,6 +43,18 @@ pub struct Plan {
     pub seed: Seed,
 }
 
+/// Where the table is from, and where what comes of it is kept.
+pub struct Origin<'a> {
+    /// Of the table's files, and how its rows are made of them: all that the tokens depend on and the plan does not
+    /// know.
+    pub digests: &'a [String],
+    /// Refuses files that are not what they were when their digests were computed, lest other tokens be kept under
+    /// these.
+    pub check_unchanged: &'a dyn Fn() -> Result<()>,
+    /// The folder for what comes of it.
+    pub cache: &'a Path,
+}
+
 /// What came of it.
 #[derive(Debug)]
 pub struct Prepared {
@@ -70,27 +82,26 @@ struct Kept {
 }
 
 impl Plan {
-    /// Does it. `digests` are those of the table's files, and how rows are made of them; what comes of it is kept in the folder `cache`.
+    /// Does it.
     pub fn prepare(
         &self,
         table: Table,
-        digests: &[String],
+        origin: &Origin,
         tokenizer: &Tokenizer,
         template: &Template,
-        cache: &Path,
         note: &mut dyn FnMut(&str),
     ) -> Result<Prepared> {
         let dataset = Dataset::new(table, &self.meaning)?;
         let key = serde_json::to_vec(&(
             VERSION,
-            digests,
+            origin.digests,
             self,
             dataset.shape(),
             template.digest(),
             tokenizer.digest()?,
         ));
         let key = hexadecimal(&Sha256::digest(key.context("the key of tokenised rows")?));
-        let path = cache.join(format!("{key}.tokens"));
+        let path = origin.cache.join(format!("{key}.tokens"));
         if let Some(tokens) = Tokens::open(&path)? {
             let kept = tokens.header()?;
             return Ok(Prepared::new(&dataset, kept, tokens, true));
@@ -141,6 +152,7 @@ impl Plan {
             if kept.training.is_empty() {
                 bail!("no row is left to train on: {report}");
             }
+            (origin.check_unchanged)()?;
             kept.report = report;
             Ok(kept)
         })?;

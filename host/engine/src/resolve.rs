@@ -7,8 +7,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail, ensure};
 use folkmoot_data::duplicates::Settings;
 use folkmoot_data::{
-    Catalogue, Dataset, Kind as EntryKind, Mapping, Meaning, Plan, Progress, Report, Shape, Table,
-    Template, Tokenizer, digest_of, hub_model,
+    Catalogue, Dataset, Kind as EntryKind, Mapping, Meaning, Origin, Plan, Progress, Report, Shape,
+    Table, Template, Tokenizer, digest_of, hub_model,
 };
 use folkmoot_params::Params;
 use folkmoot_plugin::{Algorithm, Kind, Library, Metric, Partitioner, PluginError, Sandbox};
@@ -91,23 +91,26 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
     on(Event::Note("hashing the model and the data".into()));
     let base_digest = digest_of(&base_path, &memory(&places.cache))?;
     let data_digest = source.digest(&places.cache)?;
+    source.check_unchanged()?;
     let (table, meaning) = meaning(document, &source)?;
     let data = &experiment.data;
     // What is done to the files before the plan: tokens depend on it too.
     let reading = serde_json::to_string(&(&source.reading, &data.columns, &data.pairs))?;
     let prepared = plan(document, meaning).prepare(
         table,
-        &[data_digest.clone(), reading],
+        &Origin {
+            digests: &[data_digest.clone(), reading],
+            check_unchanged: &|| source.check_unchanged(),
+            cache: &places.cache.join("tokens"),
+        },
         &tokenizer,
         &template,
-        &places.cache.join("tokens"),
         &mut |note| on(Event::Note(note.to_owned())),
     );
     let prepared = prepared.with_context(|| format!("data `{}`", data.source))?;
     if prepared.report.count() > 0 {
         on(Event::Note(format!("left out: {}", prepared.report)));
     }
-    source.check_unchanged()?;
     check_shape(document, prepared.training.shape())?;
     let rows = Rows::new(prepared.tokens, experiment.preference)?;
     let view = Arc::new(View::new(prepared.training.clone(), Some(rows.lengths())));

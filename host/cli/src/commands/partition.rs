@@ -8,8 +8,8 @@ use folkmoot_data::Catalogue;
 use folkmoot_data::duplicates::Settings;
 use folkmoot_data::heterogeneity::Sizes;
 use folkmoot_engine::{Event, Found, Notes, Seed, Source, Split, duplicates, settings};
-use folkmoot_plugin::{Kind, Partitioner};
-use serde_json::json;
+use folkmoot_plugin::{Kind, Partitioner, Plugin};
+use serde_json::{Value, json};
 
 use super::{Done, Failure};
 use crate::arguments::PartitionArguments;
@@ -25,6 +25,20 @@ pub(crate) fn partition(arguments: &PartitionArguments) -> Done {
     let screen = Screen::new();
     let split = split(arguments, &screen).map_err(Failure::Usage)?;
     report(arguments, &split).map_err(Failure::Run)
+}
+
+/// Lists may be given without brackets: `sizes=10,20` is `sizes=[10, 20]`.
+fn with_lists(plugin: &Plugin, mut given: Value) -> Value {
+    for setting in plugin.settings() {
+        let text = given[setting.name.as_str()].as_str();
+        let Some(text) = text.filter(|_| setting.kind.starts_with("list")) else {
+            continue;
+        };
+        if let Ok(list) = serde_json::from_str(&format!("[{text}]")) {
+            given[setting.name.as_str()] = list;
+        }
+    }
+    given
 }
 
 /// Refuses outputs that are one another, or the data, or have no folder.
@@ -71,7 +85,8 @@ fn split(arguments: &PartitionArguments, screen: &Screen) -> Result<Split> {
     let notes = Notes::default();
     let sandbox = sandbox(notes.listener())?;
     let plugin = library().load(&sandbox, &arguments.partitioner, Kind::Partitioner)?;
-    let partitioner = Partitioner::new(plugin, &settings(&arguments.partitioner_args)?)?;
+    let given = with_lists(&plugin, settings(&arguments.partitioner_args)?);
+    let partitioner = Partitioner::new(plugin, &given)?;
     ensure!(
         arguments.clients.is_some() || partitioner.clients_from_data(),
         "partitioner `{}` needs a number of clients\n\nhint: give --clients",
