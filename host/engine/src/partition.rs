@@ -46,8 +46,12 @@ impl Split {
             ..meaning.clone()
         };
         ensure!(!table.is_empty(), "there are no rows");
-        let dataset = Dataset::new(table.clone(), meaning);
-        let dataset = dataset.or_else(|_| Dataset::new(table, &bare))?;
+        let dataset = match (Dataset::new(table.clone(), meaning), meaning.shape) {
+            (Ok(dataset), _) => dataset,
+            (Err(error), Some(_)) => return Err(error),
+            // Nobody said what the rows are, and to be dealt out they need not be anything.
+            (Err(_), None) => Dataset::new(table, &bare)?,
+        };
         let view = View::new(dataset.clone(), None);
         let shards = partitioner.partition(Arc::new(view), clients.unwrap_or(0), seed);
         let shards = shards.with_context(|| match clients {

@@ -44,14 +44,12 @@ impl Entry {
         fs::create_dir_all(cache)
             .with_context(|| format!("creating the cache folder `{}`", cache.display()))?;
         let file = cache.join(&self.file);
+        if self.is_here(&file)? {
+            return Ok(file);
+        }
         let _turn = turn(&cache.join(format!("{}.lock", self.file)))?;
-        if file.exists() {
-            self.check(&file).with_context(|| {
-                format!(
-                    "catalogue entry `{}`\nhint: delete the file to have it fetched again",
-                    self.name
-                )
-            })?;
+        // Another process may have brought it meanwhile.
+        if self.is_here(&file)? {
             return Ok(file);
         }
         let part = cache.join(format!("{}.part", self.file));
@@ -112,6 +110,20 @@ impl Entry {
             size: self.size,
             sha256: Some(&self.sha256),
         }
+    }
+
+    /// Whether the file is there; a wrong one is refused.
+    fn is_here(&self, file: &Path) -> Result<bool> {
+        if !file.exists() {
+            return Ok(false);
+        }
+        self.check(file).with_context(|| {
+            format!(
+                "catalogue entry `{}`\nhint: delete the file to have it fetched again",
+                self.name
+            )
+        })?;
+        Ok(true)
     }
 
     /// Refuses the file unless it is the right one. Its digest is computed only if a stamp does not vouch for it.
