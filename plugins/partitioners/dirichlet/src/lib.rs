@@ -178,6 +178,9 @@ mod tests {
         let refused = skew.partition(&data, 4).unwrap_err();
         assert!(refused.contains("would be empty"), "{refused}");
         skew.min_size = 1;
-        assert!(skew.partition(&data, 4).unwrap_err().starts_with("no draw"));
+        assert!(skew.partition(&data, 4).unwrap_err().contains("fewer clients"));
+        let data = dataset(&[("label", &["a"; 3])], 3);
+        (skew.min_size, skew.alpha) = (1, Alpha::All(1e-9));
+        assert!(skew.partition(&data, 2).unwrap_err().starts_with("no draw"));
     }
 }
