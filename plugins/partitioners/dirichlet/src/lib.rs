@@ -180,7 +180,8 @@ mod tests {
         skew.min_size = 1;
         assert!(skew.partition(&data, 4).unwrap_err().contains("fewer clients"));
         let data = dataset(&[("label", &["a"; 3])], 3);
-        (skew.min_size, skew.alpha) = (1, Alpha::All(1e-9));
-        assert!(skew.partition(&data, 2).unwrap_err().starts_with("no draw"));
+        skew.alpha = Alpha::All(1e-6);
+        let refused = skew.partition(&data, 2).unwrap_err();
+        assert!(refused.starts_with("no draw"), "{refused}");
     }
 }
