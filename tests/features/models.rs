@@ -199,7 +199,7 @@ fn preferences_are_learnt() {
     fs::write(folder.path().join("preferences.toml"), experiment).unwrap();
     let run = |out: &str| {
         let screen = ran(folder.path(), &["run", "preferences.toml", "--out", out]);
-        assert!(screen.contains("reward-accuracy"), "{screen}");
+        assert!(screen.contains("reward_accuracy"), "{screen}");
         let final_adapter = folder.path().join(out).join("adapters/final");
         fs::read(final_adapter.join("adapter_model.safetensors")).unwrap()
     };
@@ -207,7 +207,7 @@ fn preferences_are_learnt() {
     let lines = fs::read_to_string(folder.path().join("one/clients.jsonl")).unwrap();
     let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
     assert!(
-        last["figures"]["reward-margin"].as_f64().unwrap() > 0.0,
+        last["figures"]["reward_margin"].as_f64().unwrap() > 0.0,
         "{last}"
     );
     let scores = fs::read_to_string(folder.path().join("one/scores.json")).unwrap();
@@ -218,10 +218,10 @@ fn preferences_are_learnt() {
         score.unwrap()["value"].as_f64().unwrap()
     };
     assert_eq!(
-        (score(0, "reward-accuracy"), score(0, "reward-margin")),
+        (score(0, "reward_accuracy"), score(0, "reward_margin")),
         (0.5, 0.0)
     );
-    assert!(score(1, "reward-margin") > 0.0 && score(1, "reward-accuracy") > 0.5);
+    assert!(score(1, "reward_margin") > 0.0 && score(1, "reward_accuracy") > 0.5);
     let refuse = |change: &str, expected: &str| {
         let message = refused(
             folder.path(),

@@ -95,7 +95,7 @@ fn metrics_agree_with_scikit_learn() {
     );
     close(
         "macro F1",
-        score(&scores, "macro-f1"),
+        score(&scores, "f1_macro"),
         cases["macro_f1"].as_f64().unwrap(),
         1e-12,
     );

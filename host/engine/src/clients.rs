@@ -185,10 +185,10 @@ fn figures(trained: &Trained, examples: usize, seconds: f64) -> BTreeMap<String,
             ("reward-chosen".to_owned(), rewards.chosen),
             ("reward-rejected".to_owned(), rewards.rejected),
             (
-                "reward-margin".to_owned(),
+                "reward_margin".to_owned(),
                 rewards.chosen - rewards.rejected,
             ),
-            ("reward-accuracy".to_owned(), rewards.accuracy),
+            ("reward_accuracy".to_owned(), rewards.accuracy),
         ]);
     }
     figures

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail};
 use folkmoot_data::{Dataset, Shape, Template, Tokenizer};
 use folkmoot_params::Params;
-use folkmoot_plugin::{Metric, Observations, Question, Reply, Score};
+use folkmoot_plugin::{Generation, Metric, Observations, Prompt, Question, Reply, Score};
 use folkmoot_train::{Adapter, Base, Decoding, Inference};
 use serde_json::{Map, Value};
 
@@ -182,9 +182,10 @@ impl Job {
         };
         Ok(match question {
             Question::Generate {
-                prompt,
-                max_tokens,
-                stop,
+                prompt: Prompt::Text(prompt),
+                how: Generation {
+                    max_tokens, stop, ..
+                },
             } => Self::Generate {
                 ids: with_bos(tokenizer.encode(prompt)?).0,
                 max_tokens: *max_tokens as usize,
@@ -203,6 +204,7 @@ impl Job {
                 let from = from + shift;
                 Self::Likelihood { ids, from }
             }
+            other => bail!("{other:?} cannot be answered yet"),
         })
     }
 

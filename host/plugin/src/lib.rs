@@ -22,7 +22,7 @@ pub use algorithm::Algorithm;
 pub use component::{Description, Kind, Plugin};
 pub use error::{Failure, PluginError};
 pub use host::data::View;
-pub use host::evaluation::{Question, Reply, Score};
+pub use host::evaluation::{ChatMessage, Generation, Observed, Prompt, Question, Reply, Score};
 pub use host::run::{Client, Message, Round, State, Training, Update};
 pub use library::{Embedded, Library};
 pub use limits::Limits;

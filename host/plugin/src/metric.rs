@@ -18,9 +18,34 @@ pub struct Metric {
     settings: String,
 }
 
-/// What a metric has observed so far.
+/// What a metric has observed so far, example by example.
 #[derive(Clone, Default, Debug)]
-pub struct Observations(Observed);
+pub struct Observations(Vec<Observed>);
+
+impl Observations {
+    /// One record per example, in the order of observing.
+    pub fn examples(&self) -> &[Observed] {
+        &self.0
+    }
+
+    /// Adds what was observed elsewhere.
+    pub fn extend(&mut self, other: Self) {
+        self.0.extend(other.0);
+    }
+
+    /// Everything in an order that depends on what was observed only, so that neither batches nor the order
+    /// in which clients answer change a sum or what a bootstrap draws.
+    fn in_order(&self) -> Observed {
+        let mut examples: Vec<&Observed> = self.0.iter().collect();
+        examples.sort_by(|a, b| a.order(b));
+        let mut all = Observed::default();
+        for example in examples {
+            all.values.extend(example.values.iter().cloned());
+            all.labels.extend(example.labels.iter().cloned());
+        }
+        all
+    }
+}
 
 impl Metric {
     /// `plugin` with `settings`, which are checked against its schema.
@@ -87,7 +112,7 @@ impl Metric {
             .table
             .delete(Resource::<Observed>::new_own(observed));
         let taken = taken.map_err(|error| self.plugin.bad_output("observe", error.to_string()))?;
-        observations.0.extend(taken);
+        observations.0.push(taken);
         Ok(())
     }
 
@@ -96,7 +121,7 @@ impl Metric {
         let mut scored = 0;
         let mut done = called_fallibly(&self.plugin, "summarize", Seed(0), |store, instance| {
             let guest = self.indices.load(&mut *store, instance)?;
-            let observed = store.data_mut().table.push(observations.0.clone())?;
+            let observed = store.data_mut().table.push(observations.in_order())?;
             let scores = store.data_mut().table.push(Scored::default())?;
             scored = scores.rep();
             let observed = Resource::new_borrow(observed.rep());

@@ -36,6 +36,7 @@ mod params;
 mod partitioner;
 mod run;
 pub mod split;
+pub mod statistics;
 
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
@@ -61,7 +62,7 @@ pub use backend::run::{
 pub use block_kernel::BlockKernel;
 pub use choices::{Variant, Weighting};
 pub use describe::describe;
-pub use metric::{Example, Metric};
+pub use metric::{ErrorOf, Example, Generation, Metric, ScoreInfo};
 pub use partitioner::Partitioner;
 pub use rand_chacha::ChaCha8Rng;
 

@@ -1,8 +1,9 @@
 //! The trait of a metric.
 
 use schemars::JsonSchema;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{Answers, Observations, Questions, Result, Scores};
 
@@ -11,6 +12,9 @@ use crate::{Answers, Observations, Questions, Result, Scores};
 pub trait Metric: DeserializeOwned + JsonSchema {
     /// Papers and other sources.
     const REFERENCES: &'static [&'static str] = &[];
+
+    /// The scores it gives, for `folkmoot plugin info` and the docs. A name may end in `*`.
+    const SCORES: &'static [ScoreInfo];
 
     /// Asks the model about one example; called again with the answers so far until it asks no more.
     fn ask(&self, example: &Example, so_far: &Answers, questions: &Questions) -> Result<()>;
@@ -27,7 +31,72 @@ pub trait Metric: DeserializeOwned + JsonSchema {
     fn summarize(&self, observations: &Observations, scores: &Scores) -> Result<()>;
 }
 
-/// One row of the evaluation set: its columns, and `prompt`.
+/// What a metric says of one of its scores.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ScoreInfo {
+    /// Its name, in snake case as scikit-learn and its like spell it.
+    pub name: &'static str,
+    /// What it is, its range or unit.
+    pub meaning: &'static str,
+    /// Whether more is better.
+    pub higher_is_better: bool,
+    /// How its standard error is found.
+    pub error: ErrorOf,
+}
+
+/// How a standard error is found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorOf {
+    /// In closed form: s/√n of a mean, √(p(1-p)/n) of a share.
+    ClosedForm,
+    /// By the bootstrap over examples, [`crate::statistics::bootstrap`].
+    Bootstrap,
+    /// None is given.
+    None,
+}
+
+/// Options of a generating question.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Generation {
+    /// Tokens at most.
+    pub max_tokens: u32,
+    /// Texts that end it and are cut off.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub stop: Vec<String>,
+    /// 0: the likeliest token each time.
+    pub temperature: f64,
+    /// Draw from the fewest tokens that make up this probability.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_p: Option<f64>,
+    /// Draw from so many of the likeliest tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub top_k: Option<u32>,
+    /// Texts to draw.
+    pub samples: u32,
+}
+
+impl Generation {
+    /// The likeliest tokens, at most `max_tokens`, until one of `stop`.
+    pub fn greedy(max_tokens: u32, stop: &[String]) -> Self {
+        Self {
+            max_tokens,
+            stop: stop.to_vec(),
+            temperature: 0.0,
+            top_p: None,
+            top_k: None,
+            samples: 1,
+        }
+    }
+
+    /// As the contract takes them.
+    pub fn to_json(&self) -> String {
+        json!(self).to_string()
+    }
+}
+
+/// One row of the evaluation set: its columns, `prompt` and `reference`.
 pub struct Example(Map<String, Value>);
 
 impl Example {
@@ -46,6 +115,39 @@ impl Example {
             Some(other) => Err(format!("column `{column}` holds {other}, not text")),
             None => Err(self.missing(column)),
         }
+    }
+
+    /// A column as a list of texts; a single text is a list of one.
+    pub fn texts(&self, column: &str) -> Result<Vec<&str>> {
+        let refuse = |value: &Value| format!("column `{column}` holds {value}, not text");
+        match self.0.get(column) {
+            Some(Value::String(text)) => Ok(vec![text]),
+            Some(Value::Array(texts)) => texts
+                .iter()
+                .map(|text| text.as_str().ok_or_else(|| refuse(text)))
+                .collect(),
+            Some(other) => Err(refuse(other)),
+            None => Err(self.missing(column)),
+        }
+    }
+
+    /// A column as a list of numbers.
+    pub fn numbers(&self, column: &str) -> Result<Vec<f64>> {
+        let refuse =
+            |value: &Value| format!("column `{column}` holds {value}, not a list of numbers");
+        match self.0.get(column) {
+            Some(Value::Array(numbers)) => numbers
+                .iter()
+                .map(|number| number.as_f64().ok_or_else(|| refuse(number)))
+                .collect(),
+            Some(other) => Err(refuse(other)),
+            None => Err(self.missing(column)),
+        }
+    }
+
+    /// A column as it is, if it is there.
+    pub fn get(&self, column: &str) -> Option<&Value> {
+        self.0.get(column)
     }
 
     fn missing(&self, column: &str) -> String {
@@ -75,6 +177,15 @@ impl Example {
     /// What the example says the response is.
     pub fn response(&self) -> Result<&str> {
         self.text("response")
+    }
+
+    /// The right answers: column `reference`, a text or a list of texts, of which there is at least one.
+    pub fn references(&self) -> Result<Vec<&str>> {
+        let references = self.texts("reference")?;
+        match references.is_empty() {
+            true => Err("column `reference` is an empty list".into()),
+            false => Ok(references),
+        }
     }
 }
 

@@ -182,7 +182,8 @@ impl<T: Partitioner> partitioner_wit::Guest for PartitionerExport<T> {
 
 impl<T: Metric> metric_wit::Guest for MetricExport<T> {
     fn describe() -> String {
-        crate::describe::<T>(T::REFERENCES, &json!({})).to_string()
+        let traits = json!({ "scores": T::SCORES });
+        crate::describe::<T>(T::REFERENCES, &traits).to_string()
     }
 
     fn ask(

@@ -1,37 +1,138 @@
 //! `evaluation`: questions, answers, observations and scores.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
 use super::{Host, refuse};
 use crate::bindings::folkmoot::plugin::evaluation;
 
-/// Something a metric wants to know of the model.
+/// Something a metric wants to know.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Question {
-    /// The greedy continuation of `prompt`, cut at the first of `stop`.
-    Generate {
-        prompt: String,
-        max_tokens: u32,
-        stop: Vec<String>,
-    },
+    /// Continuations of a text, or the next turn of a conversation.
+    Generate { prompt: Prompt, how: Generation },
     /// Log-likelihood of `continuation` after `context`; of the whole text where the context is empty.
     Likelihood {
         context: String,
         continuation: String,
     },
+    /// What the judge says.
+    Judge {
+        messages: Vec<ChatMessage>,
+        how: Generation,
+    },
+    /// What a program does in the sandbox.
+    Execute { source: String, timeout: Duration },
 }
 
-/// The model's answer to one question.
+/// What is continued.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Prompt {
+    Text(String),
+    Chat(Vec<ChatMessage>),
+}
+
+/// One turn of a conversation.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ChatMessage {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    pub content: String,
+}
+
+/// How a text is generated.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Generation {
+    /// Tokens at most.
+    #[serde(default = "default_max_tokens")]
+    pub max_tokens: u32,
+    /// Texts that end it and are cut off.
+    #[serde(default)]
+    pub stop: Vec<String>,
+    /// 0: the likeliest token each time.
+    #[serde(default)]
+    pub temperature: f64,
+    #[serde(default)]
+    pub top_p: Option<f64>,
+    #[serde(default)]
+    pub top_k: Option<u32>,
+    /// Texts to draw.
+    #[serde(default = "one")]
+    pub samples: u32,
+}
+
+/// Texts that one question may draw.
+const MOST_SAMPLES: u32 = 1000;
+
+/// Longest time that a metric may ask for a program, in milliseconds.
+const LONGEST: u32 = 600_000;
+
+impl Generation {
+    fn parse(call: &str, options: &str) -> Result<Self> {
+        let own: Self = serde_json::from_str(options)
+            .map_err(|error| refuse(format!("`{call}`: options: {error}")))?;
+        let refused = |what: String| Err(refuse(format!("`{call}`: options: {what}")));
+        if own.max_tokens == 0 {
+            return refused("`max-tokens` is 0".into());
+        }
+        if !(1..=MOST_SAMPLES).contains(&own.samples) {
+            return refused(format!(
+                "`samples` is {}, not 1 to {MOST_SAMPLES}",
+                own.samples
+            ));
+        }
+        if !(own.temperature.is_finite() && own.temperature >= 0.0) {
+            return refused(format!("`temperature` is {}", own.temperature));
+        }
+        if let Some(p) = own.top_p.filter(|p| !(*p > 0.0 && *p <= 1.0)) {
+            return refused(format!("`top-p` is {p}, not above 0 and at most 1"));
+        }
+        if own.top_k == Some(0) {
+            return refused("`top-k` is 0".into());
+        }
+        Ok(own)
+    }
+}
+
+fn messages(call: &str, messages: &str) -> Result<Vec<ChatMessage>> {
+    let turns: Vec<ChatMessage> = serde_json::from_str(messages)
+        .map_err(|error| refuse(format!("`{call}`: messages: {error}")))?;
+    let known = ["system", "user", "assistant"];
+    if let Some(turn) = turns
+        .iter()
+        .find(|turn| !known.contains(&turn.role.as_str()))
+    {
+        let role = &turn.role;
+        return Err(refuse(format!(
+            "`{call}`: messages: role `{role}` is none of system, user, assistant"
+        )));
+    }
+    match turns.last() {
+        Some(turn) if turn.role != "assistant" => Ok(turns),
+        Some(_) => Err(refuse(format!(
+            "`{call}`: messages: the last is the assistant's own"
+        ))),
+        None => Err(refuse(format!("`{call}`: messages: there is none"))),
+    }
+}
+
+/// The answer to one question.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Reply {
     pub texts: Vec<String>,
     pub log_likelihood: f64,
     pub tokens: u32,
     pub greedy: bool,
+    pub succeeded: bool,
+    pub output: String,
+    pub failure: String,
 }
 
 /// One score of a metric.
@@ -50,22 +151,26 @@ pub struct Asked(pub(crate) Vec<Question>);
 /// Answers so far, in the order of the questions.
 pub struct Answers(pub(crate) Vec<Reply>);
 
-/// Quantities that add over examples.
-#[derive(Clone, Default, Debug)]
+/// What was observed: of one example while it is being observed, of all in `summarize`.
+#[derive(Clone, Default, PartialEq, Debug)]
 pub struct Observed {
-    pub(crate) values: BTreeMap<String, Vec<(f64, f64)>>,
-    pub(crate) labels: BTreeMap<String, Vec<(String, String)>>,
+    pub values: Vec<(String, f64, f64)>,
+    pub labels: Vec<(String, String, String)>,
+    pub notes: Vec<(String, String)>,
 }
 
 impl Observed {
-    /// Appends what was observed of later examples.
-    pub(crate) fn extend(&mut self, other: Self) {
-        for (name, values) in other.values {
-            self.values.entry(name).or_default().extend(values);
-        }
-        for (name, labels) in other.labels {
-            self.labels.entry(name).or_default().extend(labels);
-        }
+    /// An order by what was observed, notes aside.
+    pub(crate) fn order(&self, other: &Self) -> Ordering {
+        let values = self.values.iter().zip(&other.values).map(|(a, b)| {
+            (a.0.cmp(&b.0))
+                .then(a.1.total_cmp(&b.1))
+                .then(a.2.total_cmp(&b.2))
+        });
+        let values = values.fold(Ordering::Equal, Ordering::then);
+        values
+            .then(self.values.len().cmp(&other.values.len()))
+            .then_with(|| self.labels.cmp(&other.labels))
     }
 }
 
@@ -73,29 +178,52 @@ impl Observed {
 #[derive(Default)]
 pub struct Scored(pub(crate) Vec<Score>);
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct GenerateOptions {
-    #[serde(default = "default_max_tokens")]
-    max_tokens: u32,
-    #[serde(default)]
-    stop: Vec<String>,
-}
-
 fn default_max_tokens() -> u32 {
     16
 }
 
+fn one() -> u32 {
+    1
+}
+
 impl evaluation::HostQuestions for Host {
     fn generate(&mut self, this: Resource<Asked>, prompt: String, options: String) -> Result<()> {
-        let options: GenerateOptions = serde_json::from_str(&options)
-            .map_err(|error| refuse(format!("`questions.generate`: options: {error}")))?;
-        self.table.get_mut(&this)?.0.push(Question::Generate {
-            prompt,
-            max_tokens: options.max_tokens,
-            stop: options.stop,
-        });
-        Ok(())
+        let how = Generation::parse("questions.generate", &options)?;
+        let prompt = Prompt::Text(prompt);
+        self.ask(&this, Question::Generate { prompt, how })
+    }
+
+    fn chat(&mut self, this: Resource<Asked>, turns: String, options: String) -> Result<()> {
+        let how = Generation::parse("questions.chat", &options)?;
+        let prompt = Prompt::Chat(messages("questions.chat", &turns)?);
+        self.ask(&this, Question::Generate { prompt, how })
+    }
+
+    fn judge(&mut self, this: Resource<Asked>, turns: String, options: String) -> Result<()> {
+        let how = Generation::parse("questions.judge", &options)?;
+        let messages = messages("questions.judge", &turns)?;
+        self.ask(&this, Question::Judge { messages, how })
+    }
+
+    fn execute(
+        &mut self,
+        this: Resource<Asked>,
+        language: String,
+        source: String,
+        timeout_ms: u32,
+    ) -> Result<()> {
+        if language != "python" {
+            return Err(refuse(format!(
+                "`questions.execute`: there is no sandbox for `{language}`; there is one for python"
+            )));
+        }
+        if !(1..=LONGEST).contains(&timeout_ms) {
+            return Err(refuse(format!(
+                "`questions.execute`: {timeout_ms} ms is not 1 to {LONGEST}"
+            )));
+        }
+        let timeout = Duration::from_millis(timeout_ms.into());
+        self.ask(&this, Question::Execute { source, timeout })
     }
 
     fn likelihood(
@@ -104,11 +232,11 @@ impl evaluation::HostQuestions for Host {
         context: String,
         continuation: String,
     ) -> Result<()> {
-        self.table.get_mut(&this)?.0.push(Question::Likelihood {
+        let question = Question::Likelihood {
             context,
             continuation,
-        });
-        Ok(())
+        };
+        self.ask(&this, question)
     }
 
     fn perplexity(&mut self, this: Resource<Asked>, text: String) -> Result<()> {
@@ -122,6 +250,11 @@ impl evaluation::HostQuestions for Host {
 }
 
 impl Host {
+    fn ask(&mut self, this: &Resource<Asked>, question: Question) -> Result<()> {
+        self.table.get_mut(this)?.0.push(question);
+        Ok(())
+    }
+
     fn reply(&self, this: &Resource<Answers>, index: u32) -> Result<&Reply> {
         let answers = &self.table.get(this)?.0;
         let message = || format!("`answers`: there is no answer {index} of {}", answers.len());
@@ -150,6 +283,18 @@ impl evaluation::HostAnswers for Host {
         Ok(self.reply(&this, index)?.greedy)
     }
 
+    fn succeeded(&mut self, this: Resource<Answers>, index: u32) -> Result<bool> {
+        Ok(self.reply(&this, index)?.succeeded)
+    }
+
+    fn output(&mut self, this: Resource<Answers>, index: u32) -> Result<String> {
+        Ok(self.reply(&this, index)?.output.clone())
+    }
+
+    fn failure(&mut self, this: Resource<Answers>, index: u32) -> Result<String> {
+        Ok(self.reply(&this, index)?.failure.clone())
+    }
+
     fn drop(&mut self, this: Resource<Answers>) -> Result<()> {
         self.table.delete(this)?;
         Ok(())
@@ -158,8 +303,11 @@ impl evaluation::HostAnswers for Host {
 
 impl evaluation::HostObservations for Host {
     fn add(&mut self, this: Resource<Observed>, name: String, sum: f64, weight: f64) -> Result<()> {
-        let values = &mut self.table.get_mut(&this)?.values;
-        values.entry(name).or_default().push((sum, weight));
+        if !(sum.is_finite() && weight.is_finite()) {
+            let what = format!("`observations.add`: `{name}` is {sum} of weight {weight}");
+            return Err(refuse(what));
+        }
+        self.table.get_mut(&this)?.values.push((name, sum, weight));
         Ok(())
     }
 
@@ -171,31 +319,36 @@ impl evaluation::HostObservations for Host {
         predicted: String,
     ) -> Result<()> {
         let labels = &mut self.table.get_mut(&this)?.labels;
-        labels.entry(name).or_default().push((expected, predicted));
+        labels.push((name, expected, predicted));
+        Ok(())
+    }
+
+    fn note(&mut self, this: Resource<Observed>, name: String, text: String) -> Result<()> {
+        self.table.get_mut(&this)?.notes.push((name, text));
         Ok(())
     }
 
     fn names(&mut self, this: Resource<Observed>) -> Result<Vec<String>> {
         let observed = self.table.get(&this)?;
-        let mut names: Vec<String> = observed
-            .values
-            .keys()
-            .chain(observed.labels.keys())
+        let values = observed.values.iter().map(|own| &own.0);
+        let names = values.chain(observed.labels.iter().map(|own| &own.0));
+        Ok(names
+            .collect::<BTreeSet<_>>()
+            .into_iter()
             .cloned()
-            .collect();
-        names.sort();
-        names.dedup();
-        Ok(names)
+            .collect())
     }
 
     fn values(&mut self, this: Resource<Observed>, name: String) -> Result<Vec<(f64, f64)>> {
-        let values = &self.table.get(&this)?.values;
-        Ok(values.get(&name).cloned().unwrap_or_default())
+        let values = self.table.get(&this)?.values.iter();
+        let own = values.filter(|own| own.0 == name);
+        Ok(own.map(|own| (own.1, own.2)).collect())
     }
 
     fn labels(&mut self, this: Resource<Observed>, name: String) -> Result<Vec<(String, String)>> {
-        let labels = &self.table.get(&this)?.labels;
-        Ok(labels.get(&name).cloned().unwrap_or_default())
+        let labels = self.table.get(&this)?.labels.iter();
+        let own = labels.filter(|own| own.0 == name);
+        Ok(own.map(|own| (own.1.clone(), own.2.clone())).collect())
     }
 
     fn drop(&mut self, this: Resource<Observed>) -> Result<()> {

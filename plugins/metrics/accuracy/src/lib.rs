@@ -1,7 +1,8 @@
 //! Accuracy, its standard error √(p(1-p)/n), and macro F1 of the label found in generated text.
 
 use folkmoot_sdk::{
-    Answers, Example, Metric, Observations, Questions, Result, Scores, export_metric,
+    Answers, ErrorOf, Example, Metric, Observations, Questions, Result, ScoreInfo, Scores,
+    export_metric,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,6 +34,21 @@ fn max_tokens() -> u32 {
 }
 
 impl Metric for Accuracy {
+    const SCORES: &'static [ScoreInfo] = &[
+        ScoreInfo {
+            name: "accuracy",
+            meaning: "share of examples whose label is right",
+            higher_is_better: true,
+            error: ErrorOf::ClosedForm,
+        },
+        ScoreInfo {
+            name: "f1_macro",
+            meaning: "mean of the classes' F1",
+            higher_is_better: true,
+            error: ErrorOf::None,
+        },
+    ];
+
     fn ask(&self, example: &Example, so_far: &Answers, questions: &Questions) -> Result<()> {
         if so_far.count() == 0 {
             let options = json!({ "max-tokens": self.max_tokens }).to_string();
@@ -65,7 +81,7 @@ impl Metric for Accuracy {
         scores.add("accuracy", p, true, Some((p * (1.0 - p) / n).sqrt()));
         let f1 = self.labels.iter().map(|label| f1(&pairs, label));
         scores.add(
-            "macro-f1",
+            "f1_macro",
             f1.sum::<f64>() / self.labels.len() as f64,
             true,
             None,

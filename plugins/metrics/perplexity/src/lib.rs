@@ -1,7 +1,8 @@
 //! Perplexity: exp(-Σ ln p / Σ tokens) of the responses, each given its prompt.
 
 use folkmoot_sdk::{
-    Answers, Example, Metric, Observations, Questions, Result, Scores, export_metric,
+    Answers, ErrorOf, Example, Metric, Observations, Questions, Result, ScoreInfo, Scores,
+    export_metric,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,6 +14,13 @@ pub struct Perplexity {}
 export_metric!(Perplexity);
 
 impl Metric for Perplexity {
+    const SCORES: &'static [ScoreInfo] = &[ScoreInfo {
+        name: "perplexity",
+        meaning: "exp of the mean negative log-likelihood of a token",
+        higher_is_better: false,
+        error: ErrorOf::None,
+    }];
+
     fn ask(&self, example: &Example, so_far: &Answers, questions: &Questions) -> Result<()> {
         if so_far.count() == 0 {
             questions.likelihood(example.prompt()?, example.text("continuation")?);

@@ -2,7 +2,8 @@
 //! without an adapter (Rafailov et al. 2023).
 
 use folkmoot_sdk::{
-    Answers, Example, Metric, Observations, Questions, Result, Scores, export_metric,
+    Answers, ErrorOf, Example, Metric, Observations, Questions, Result, ScoreInfo, Scores,
+    export_metric,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -24,6 +25,27 @@ fn beta() -> f64 {
 }
 
 impl Metric for Preference {
+    const SCORES: &'static [ScoreInfo] = &[
+        ScoreInfo {
+            name: "reward_accuracy",
+            meaning: "share of pairs whose preferred answer has the higher reward; a tie is half",
+            higher_is_better: true,
+            error: ErrorOf::ClosedForm,
+        },
+        ScoreInfo {
+            name: "reward_margin",
+            meaning: "mean difference between the rewards",
+            higher_is_better: true,
+            error: ErrorOf::ClosedForm,
+        },
+        ScoreInfo {
+            name: "likelier",
+            meaning: "share of pairs whose preferred answer is the likelier one",
+            higher_is_better: true,
+            error: ErrorOf::ClosedForm,
+        },
+    ];
+
     fn ask(&self, example: &Example, so_far: &Answers, questions: &Questions) -> Result<()> {
         if so_far.count() == 0 {
             for answer in ["chosen_continuation", "rejected_continuation"] {
@@ -58,12 +80,12 @@ impl Metric for Preference {
         };
         let error = |p: f64, n: f64| Some((p * (1.0 - p) / n).sqrt());
         let (right, n) = mean("right");
-        scores.add("reward-accuracy", right, true, error(right, n));
+        scores.add("reward_accuracy", right, true, error(right, n));
         let (margin, n) = mean("margin");
         let values = observations.values("margin");
         let squares = values.iter().map(|(value, _)| (value - margin).powi(2));
         let deviation = (squares.sum::<f64>() / (n - 1.0).max(1.0)).sqrt();
-        scores.add("reward-margin", margin, true, Some(deviation / n.sqrt()));
+        scores.add("reward_margin", margin, true, Some(deviation / n.sqrt()));
         let (likelier, n) = mean("likelier");
         scores.add("likelier", likelier, true, error(likelier, n));
         Ok(())

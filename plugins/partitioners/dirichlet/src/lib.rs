@@ -178,7 +178,11 @@ mod tests {
         let refused = skew.partition(&data, 4).unwrap_err();
         assert!(refused.contains("would be empty"), "{refused}");
         skew.min_size = 1;
-        assert!(skew.partition(&data, 4).unwrap_err().contains("fewer clients"));
+        assert!(
+            skew.partition(&data, 4)
+                .unwrap_err()
+                .contains("fewer clients")
+        );
         let data = dataset(&[("label", &["a"; 3])], 3);
         skew.alpha = Alpha::All(1e-6);
         let refused = skew.partition(&data, 2).unwrap_err();

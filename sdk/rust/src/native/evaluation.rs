@@ -13,6 +13,31 @@ pub struct Reply {
     pub tokens: u32,
     /// Whether greedy decoding gives it.
     pub greedy: bool,
+    /// Of a program: whether it ran to its end.
+    pub succeeded: bool,
+    /// Of a program: what it printed.
+    pub output: String,
+    /// Of a program: why it failed.
+    pub failure: String,
+}
+
+impl Reply {
+    /// Generated or judged texts.
+    pub fn texts(texts: &[&str]) -> Self {
+        Self {
+            texts: texts.iter().map(|&text| text.to_owned()).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// A log-likelihood over so many tokens.
+    pub fn likelihood(log_likelihood: f64, tokens: u32) -> Self {
+        Self {
+            log_likelihood,
+            tokens,
+            ..Self::default()
+        }
+    }
 }
 
 /// What a metric asked.
@@ -40,6 +65,8 @@ pub fn answers(replies: Vec<Reply>) -> Answers {
 pub struct Observations {
     values: RefCell<Vec<(String, f64, f64)>>,
     labels: RefCell<Vec<(String, String, String)>>,
+    /// What was noted for the reader.
+    pub notes: RefCell<Vec<(String, String)>>,
 }
 
 /// Nothing observed yet.
@@ -86,6 +113,18 @@ impl Questions {
         self.note(format!("perplexity {text}"));
     }
 
+    pub fn chat(&self, messages: &str, options: &str) {
+        self.note(format!("chat {messages} {options}"));
+    }
+
+    pub fn judge(&self, messages: &str, options: &str) {
+        self.note(format!("judge {messages} {options}"));
+    }
+
+    pub fn execute(&self, language: &str, source: &str, timeout_ms: u32) {
+        self.note(format!("execute {language} {timeout_ms} {source}"));
+    }
+
     fn note(&self, question: String) {
         self.asked.borrow_mut().push(question);
     }
@@ -112,6 +151,18 @@ impl Answers {
     pub fn greedy(&self, index: u32) -> bool {
         self.0[index as usize].greedy
     }
+
+    pub fn succeeded(&self, index: u32) -> bool {
+        self.0[index as usize].succeeded
+    }
+
+    pub fn output(&self, index: u32) -> String {
+        self.0[index as usize].output.clone()
+    }
+
+    pub fn failure(&self, index: u32) -> String {
+        self.0[index as usize].failure.clone()
+    }
 }
 
 #[allow(missing_docs, reason = "documented once, in wit/metric.wit")]
@@ -123,6 +174,10 @@ impl Observations {
     pub fn label(&self, name: &str, expected: &str, predicted: &str) {
         let row = (name.into(), expected.into(), predicted.into());
         self.labels.borrow_mut().push(row);
+    }
+
+    pub fn note(&self, name: &str, text: &str) {
+        self.notes.borrow_mut().push((name.into(), text.into()));
     }
 
     pub fn names(&self) -> Vec<String> {
