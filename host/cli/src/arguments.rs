@@ -22,6 +22,8 @@ pub(crate) enum Command {
     Check(ExperimentArguments),
     /// Run one round of an algorithm's server half on files made by any stack
     Aggregate(AggregateArguments),
+    /// Score a file of outputs that any stack made
+    Score(ScoreArguments),
     /// Deal the rows of a data file out to clients, and show how unlike the clients are
     Partition(PartitionArguments),
     /// List data sets, show rows as the model gets them, find broken and repeated ones
@@ -159,6 +161,38 @@ pub(crate) struct PartitionArguments {
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+}
+
+#[derive(Args)]
+pub(crate) struct ScoreArguments {
+    /// A metric by name, by the name of one of its scores, or a path to a component; may be given more than once
+    #[arg(long = "metric", value_name = "NAME|PATH", required = true)]
+    pub(crate) metrics: Vec<String>,
+    /// A setting of a metric; METRIC. may be left out where there is one
+    #[arg(long = "metric-arg", value_name = "[METRIC.]KEY=VALUE")]
+    pub(crate) metric_args: Vec<String>,
+    /// Rows with `prediction` and `reference` (a text, or a list of texts): JSONL, JSON, CSV, TSV, Parquet, Arrow
+    #[arg(long, value_name = "FILE")]
+    pub(crate) predictions: PathBuf,
+    /// Where the scores go, as JSON [default: printed only]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Where the record of every row goes, as JSONL
+    #[arg(long, value_name = "FILE")]
+    pub(crate) records: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) helpers: HelperArguments,
+    /// Threads [default: all]; the result does not depend on it
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+}
+
+/// Whom metrics may ask beside the model.
+#[derive(Args)]
+pub(crate) struct HelperArguments {
+    /// Let metrics run generated programs, in a sandbox without files, network or clock
+    #[arg(long)]
+    pub(crate) execute: bool,
 }
 
 #[derive(Subcommand)]

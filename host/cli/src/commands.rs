@@ -7,6 +7,7 @@ pub(crate) mod model;
 pub(crate) mod partition;
 pub(crate) mod plugin;
 pub(crate) mod run;
+pub(crate) mod score;
 
 use folkmoot_engine::{Document, Event, Notes, Places, Setup, resolve};
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::checkpoint::Checkpoint;
-use crate::evaluate::Scores;
+use crate::evaluate::panel::Scores;
 use crate::resolve::Setup;
 use crate::updates::Dropped;
 

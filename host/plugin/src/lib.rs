@@ -19,7 +19,7 @@ mod sandbox;
 mod settings;
 
 pub use algorithm::Algorithm;
-pub use component::{Description, Kind, Plugin};
+pub use component::{Description, Kind, Plugin, ScoreInfo};
 pub use error::{Failure, PluginError};
 pub use host::data::View;
 pub use host::evaluation::{ChatMessage, Generation, Observed, Prompt, Question, Reply, Score};
