@@ -1,5 +1,7 @@
 //! Metrics on the held-out rows: metric plugins ask, the model answers in batches.
 
+mod asked;
+pub(crate) mod clients;
 pub(crate) mod local;
 pub(crate) mod outcome;
 pub(crate) mod panel;
@@ -15,7 +17,9 @@ use folkmoot_train::{Adapter, Base, Inference};
 use serde_json::{Map, Value};
 
 use crate::resolve::Setup;
+pub use asked::{Evaluation, OnClients, Stop, Which};
 use local::Local;
+use outcome::{named, records};
 use panel::{Asked, Example, Panel, Scores, Subject, What};
 
 /// Held-out examples, ready to be asked about.
@@ -29,12 +33,22 @@ pub struct Evaluator<'a> {
 impl<'a> Evaluator<'a> {
     /// Over the held-out rows of `setup`.
     pub fn new(setup: &'a Setup) -> Result<Self> {
-        let examples = examples(&setup.held_out, &setup.template, &setup.tokenizer)?;
+        Self::of(setup, &setup.held_out)
+    }
+
+    /// Over these rows.
+    pub(crate) fn of(setup: &'a Setup, rows: &Dataset) -> Result<Self> {
+        let examples = examples(rows, &setup.template, &setup.tokenizer)?;
         Ok(Self {
             setup,
             examples,
             with_references: OnceLock::new(),
         })
+    }
+
+    /// How many rows.
+    pub(crate) fn count(&self) -> usize {
+        self.examples.len()
     }
 
     /// The examples; pairs with the log-likelihoods of their answers under the base alone, computed once.
@@ -84,6 +98,15 @@ impl<'a> Evaluator<'a> {
 
     /// The scores of the base with `adapter`, or of the base alone.
     pub fn scores(&self, base: &Base, adapter: Option<(&Adapter, &Params)>) -> Result<Scores> {
+        Ok(self.recorded(base, adapter)?.0)
+    }
+
+    /// The same with what was asked and answered, by metric and example.
+    pub(crate) fn recorded(
+        &self,
+        base: &Base,
+        adapter: Option<(&Adapter, &Params)>,
+    ) -> Result<(Scores, Vec<Value>)> {
         let examples = self.examples(base)?;
         let subject = self.subject(base, adapter)?;
         let panel = Panel {
@@ -92,12 +115,14 @@ impl<'a> Evaluator<'a> {
             programs: None,
             workers: self.setup.workers,
         };
-        let mut scores = Scores::new();
+        let (mut scores, mut lines) = (Scores::new(), Vec::new());
         for metric in &self.setup.metrics {
+            let name = &metric.plugin().name;
             let found = panel.observe(metric, examples).context("evaluation")?;
-            scores.extend(metric.summarize(&found.observations)?);
+            lines.extend(records(name, examples, &found));
+            named(&mut scores, name, metric.summarize(&found.observations)?);
         }
-        Ok(scores)
+        Ok((scores, lines))
     }
 
     fn subject<'s>(

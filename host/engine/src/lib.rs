@@ -22,13 +22,15 @@ mod score;
 mod source;
 mod updates;
 mod view;
+mod watch;
 mod workers;
 
 pub use aggregate::{Aggregated, Aggregation, UpdateFile, aggregate};
 pub use estimate::Estimate;
-pub use evaluate::Evaluator;
+pub use evaluate::clients::{Across, Spread};
 pub use evaluate::outcome::scores_json;
 pub use evaluate::panel::{Judge, Programs, Scores, Subject};
+pub use evaluate::{Evaluation, Evaluator, OnClients, Stop, Which};
 pub use experiment::{Attack, BadUpdate, Document, Experiment};
 pub use folkmoot_data::{Progress, Template};
 pub use folkmoot_params::Seed;
