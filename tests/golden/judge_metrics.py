@@ -142,10 +142,13 @@ def winner_words(rng):
 
 
 def ranking_words(rng):
+    # How odd: the rarer, the more of the texts are rankings.
+    odds = rng.choice([0, 0.1, 0.3, 1])
+
     def text(value):
         quote = rng.choice(["'", '"', "'''", '"""'] if rng.random() < 0.2 else ["'", '"'])
-        prefix = rng.choice(["r", "u", "b", "R", "f", "rb", "Br", "U"]) if rng.random() < 0.05 else ""
-        if rng.random() < 0.06:
+        prefix = rng.choice(["r", "u", "b", "R", "f", "rb", "Br", "U"]) if rng.random() < 0.05 * odds else ""
+        if rng.random() < 0.06 * odds:
             at = rng.randint(0, len(value))
             odd = ["\\x31", "\\n", "\n", "\\", "\\\n", "é", "\\u0031", "\\137", "\\ud800", "\\d", "\\U0001f600", quote + quote, quote + " " + quote, "\\x3", "#", "\r", "\\U00110000", "\0"]
             value = value[:at] + rng.choice(odd) + value[at:]
@@ -154,11 +157,11 @@ def ranking_words(rng):
         return prefix + quote + value + quote
 
     def space():
-        if rng.random() < 0.9:
+        if rng.random() >= 0.1 * odds:
             return rng.choice(["", " "])
         return rng.choice(["\n", "\t", "  ", " # note\n", "\n\n", "\x0c", "\u00a0", "\\\n", "\r\n", "#"])
 
-    ranks = ["1", "2"] * 12 + ["1.0", "2.", "True", "False", "None", "0x1", "0b10", "01", "00", "3", "0", "-1", "+1", "--1", "-True"]
+    ranks = ["1", "2"] * 20 + ["1.0", "2.", "True", "False", "None", "0x1", "0b10", "01", "00", "3", "0", "-1", "+1", "--1", "-True"]
     ranks += ["1e0", "1+0j", "0.2e1", "1_0", "1__0", "1_", "2j", "1-0j", "(1)", "(1,)", "[1]", "'1'", "1st", "...", "set()", "1.5", ".1e1"]
     ranks += ["-(1)", "1 + 1", "(2)", "0o2", "1E+0", "20e-1", "1j", "0_2", "0x_1", "0x", "1if", "2 .", "set( )", "set([1])", "{}", "{1}", "x", "1.0j", "9" * 20]
 
@@ -181,9 +184,9 @@ def ranking_words(rng):
         items.insert(rng.randint(0, len(items)), rng.choice(["1", "'model'", "[]", "...", "*[]", "None", "{}", ""]))
     said = left + space() + ("," + space()).join(items) + space() + rng.choice(["", "", ","] if rng.random() < 0.2 else [""]) + right
     around = ["", " ", "\n", "\t", "```python\n", "```", "Here: ", "# note\n", "\n ", "  \n", ";", ".", "\ufeff", "\\\n", " \\", "[0]", "\n#", "\x0c", "\r\n\t\n"]
-    if rng.random() < 0.25:
+    if rng.random() < 0.3 * odds:
         said = rng.choice(around) + said + rng.choice(around)
-    if rng.random() < 0.12:
+    if rng.random() < 0.12 * odds:
         at = rng.randint(0, len(said))
         said = said[:at] + rng.choice([*"[]{}()'\",:\\#\n 1j_.é-+*", ""]) + said[at + rng.randint(0, 2) :]
     return said

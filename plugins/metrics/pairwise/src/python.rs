@@ -55,19 +55,17 @@ pub(crate) fn literal(text: &str) -> Option<Value> {
         rest: &text,
         depth: 0,
     };
-    reader.blank_lines();
-    // What follows blank lines must not be indented.
-    if reader.rest.starts_with([' ', '\t', '\x0c']) {
-        return None;
-    }
+    reader.line_start()?;
     let first = reader.expression()?;
     reader.space();
     let value = match reader.rest.starts_with(',') {
         true => reader.items(first)?,
         false => first,
     };
-    reader.blank_lines();
     reader.space();
+    if reader.take("\n") {
+        reader.line_start()?;
+    }
     (reader.rest.is_empty() && !text.contains('\0')).then_some(value)
 }
 
@@ -100,20 +98,19 @@ impl Reader<'_> {
         }
     }
 
-    /// Passes over lines that hold spaces and comments only.
-    fn blank_lines(&mut self) {
+    /// At the start of a line: passes over lines that hold spaces and comments only. What follows must
+    /// not be indented, not even if it is nothing; a form feed starts the line anew.
+    fn line_start(&mut self) -> Option<()> {
         loop {
-            let before = self.rest;
+            let line = self.rest;
             self.space();
-            match self.rest.strip_prefix('\n') {
-                Some(rest) => self.rest = rest,
-                None => {
-                    if !self.rest.is_empty() {
-                        self.rest = before;
-                    }
-                    return;
-                }
+            if self.take("\n") {
+                continue;
             }
+            let margin = &line[..line.len() - self.rest.len()];
+            let margin = margin.rsplit('\x0c').next().unwrap_or_default();
+            let indented = margin.contains([' ', '\t']) && !margin.contains('#');
+            return (!indented).then_some(());
         }
     }
 

@@ -5,7 +5,8 @@ use super::{Reader, Value};
 impl Reader<'_> {
     /// The length of a string's prefix and its quotes, if a string follows.
     pub(super) fn string_prefix(&self) -> Option<(usize, &'static str)> {
-        let letters = self.rest.find(['"', '\''])?;
+        let mut start = self.rest.bytes().take(3);
+        let letters = start.position(|byte| matches!(byte, b'"' | b'\''))?;
         let prefix = self.rest[..letters].to_ascii_lowercase();
         if !["", "r", "u", "b", "br", "rb"].contains(&prefix.as_str()) {
             return None;
