@@ -31,6 +31,7 @@ mod algorithm;
 mod block_kernel;
 mod choices;
 mod describe;
+pub mod judge;
 mod metric;
 mod params;
 mod partitioner;
