@@ -86,9 +86,16 @@ fn likelihood(answer: &Value, context: &str, continuation: &str) -> Result<LogLi
         return Err("the lists of the server's `logprobs` have different lengths".into());
     }
     let prompt = [context, continuation].concat();
+    // The last token is the generated one, unless the server generated none.
+    let generated = answer.pointer("/usage/completion_tokens");
+    let none = generated.is_some_and(|count| *count == 0);
+    let lengths = [count.saturating_sub(1), count];
+    let lengths = &lengths[usize::from(none)..];
     let first = token_logprobs.first().is_some_and(Option::is_some);
-    let Some(starts) = from_offsets(&tokens, &text_offset, &prompt)
-        .or_else(|| from_tokens(&tokens, first, &prompt))
+    let by_offsets = |length: &usize| from_offsets(&tokens[..*length], &text_offset, &prompt);
+    let by_tokens = |length: &usize| from_tokens(&tokens[..*length], first, &prompt);
+    let Some(starts) =
+        (lengths.iter().find_map(by_offsets)).or_else(|| lengths.iter().find_map(by_tokens))
     else {
         return Err(format!(
             "the server's tokens do not make up the text that it was sent: {NEEDS}"
@@ -180,38 +187,42 @@ fn placed(
 ) -> Option<Vec<Option<usize>>> {
     let begins = usize::from(before > 0);
     let mut starts = vec![None; begins];
-    for offset in &offsets[begins..] {
+    for offset in &offsets[begins..tokens.len()] {
         let start = *places.get(usize::try_from(offset - before).ok()?)?;
-        // The prompt's end is where the generated token starts.
+        // The prompt's end is where a generated token starts.
         if start == prompt.len() {
-            break;
+            return None;
         }
         starts.push(Some(start));
     }
+    // The tokens have to fill the text: each ends where the next starts, or, where it ends within a character, that
+    // starts there or is the next one's start as well.
     let texts: Vec<usize> = starts.iter().flatten().copied().collect();
-    let sound = texts.first() == Some(&0)
-        && texts.is_sorted()
-        && starts
-            .iter()
-            .zip(tokens)
-            .skip(begins)
-            .all(|(start, token)| {
-                let rest = start.and_then(|start| prompt.get(start..));
-                part(token).is_some() || rest.is_some_and(|rest| rest.starts_with(token.as_str()))
-            });
-    // The tokens have to fill the text: each ends where the next starts, unless it is a part of a character.
-    let filled = starts[begins..]
+    let filled = texts
         .iter()
-        .flatten()
+        .zip(&tokens[begins..])
         .enumerate()
-        .all(|(place, start)| {
+        .all(|(place, (start, token))| {
             let next = texts.get(place + 1).copied().unwrap_or(prompt.len());
-            let token = &tokens[begins + place];
-            let next_token = tokens.get(begins + place + 1);
-            let cut = |token: &String| part(token).is_some();
-            cut(token) || next_token.is_some_and(cut) || start + token.len() == next
+            let cut = part(token);
+            let whole = cut.unwrap_or(token);
+            let Some(rest) = prompt
+                .get(*start..)
+                .and_then(|rest| rest.strip_prefix(whole))
+            else {
+                return false;
+            };
+            let end = start + whole.len();
+            let in_parts = rest
+                .chars()
+                .next()
+                .filter(|c| cut.is_some() && !c.is_ascii());
+            match in_parts.map(char::len_utf8) {
+                Some(length) => next == end + length || (next == end && place + 1 < texts.len()),
+                None => cut.is_none() && next == end,
+            }
         });
-    (sound && filled).then_some(starts)
+    (texts.first() == Some(&0) && filled).then_some(starts)
 }
 
 /// As [`from_offsets`], for servers whose offsets are those of their tokens put together, which is not the prompt where
@@ -233,16 +244,11 @@ fn from_tokens(tokens: &[String], first: bool, prompt: &str) -> Option<Vec<Optio
             at += foreign(&prompt[at..], text)?;
         }
         let rest = &prompt[at..];
-        if rest.is_empty() {
-            break;
-        }
-        let bare = rest.trim_start_matches(' ');
-        if rest.starts_with(text) {
+        // A whole token that is nothing is a blank that was taken off.
+        let least = usize::from(token.is_empty() && rest.starts_with(' '));
+        if let Some(off) = blanks_before(rest, text, least) {
             starts.push(Some(at));
-            at += text.len();
-        } else if bare.starts_with(text) {
-            starts.push(Some(at));
-            at += rest.len() - bare.len() + text.len();
+            at += off + text.len();
         } else if place == 0 && !first {
             starts.push(None);
             continue;
@@ -253,7 +259,11 @@ fn from_tokens(tokens: &[String], first: bool, prompt: &str) -> Option<Vec<Optio
     }
     let ended = match run {
         Some(_) => prompt[at..].chars().all(|c| !c.is_ascii()),
-        None => at == prompt.len(),
+        // The last token may be blanks, less the one that was taken off.
+        None => {
+            let blank = |text: &str| text.trim_matches(' ').is_empty();
+            at == prompt.len() || blank(&prompt[at..]) && tokens.last().is_some_and(|t| blank(t))
+        }
     };
     (ended && !starts.is_empty()).then_some(starts)
 }
@@ -264,9 +274,15 @@ fn foreign(rest: &str, text: &str) -> Option<usize> {
     for character in rest.chars().take_while(|c| !c.is_ascii()) {
         end += character.len_utf8();
         let after = &rest[end..];
-        if after.is_empty() || after.trim_start_matches(' ').starts_with(text) {
+        if after.is_empty() || blanks_before(after, text, 0).is_some() {
             return Some(end);
         }
     }
     None
+}
+
+/// How many blanks, from `least` on, are before `text` at the start of `rest`.
+fn blanks_before(rest: &str, text: &str, least: usize) -> Option<usize> {
+    let blanks = rest.len() - rest.trim_start_matches(' ').len();
+    (least..=blanks).find(|blanks| rest[*blanks..].starts_with(text))
 }

@@ -188,7 +188,7 @@ fn damaged_files_are_asked_again() {
         fs::write(&file, damaged).unwrap();
         let client = server.client(folder.path());
         assert_eq!(client.complete(&requests).unwrap(), [["a/0"]]);
-        assert_eq!(client.statistics().damaged, [file.clone()]);
+        assert_eq!(client.statistics().damaged, std::slice::from_ref(&file));
         assert_eq!(
             (client.statistics().asked, client.statistics().cached),
             (1, 0)

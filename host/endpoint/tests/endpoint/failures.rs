@@ -1,6 +1,5 @@
 //! What goes wrong: what is tried again, and what is said in the end.
 
-use std::net::TcpListener;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::{Duration, Instant};
 
@@ -187,8 +186,8 @@ fn broken_answers_are_asked_again() {
 fn silence_ends_with_the_time_that_is_set() {
     let slow = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{".to_vec();
     let server = Server::start(move |asked| match asked.count {
-        0 => Reply::Silence(Duration::from_secs(5)),
-        1 => Reply::Stalled(slow.clone(), Duration::from_secs(5)),
+        0 => Reply::Silence(Duration::from_secs(30)),
+        1 => Reply::Stalled(slow.clone(), Duration::from_secs(30)),
         _ => refuse(400, "enough"),
     });
     let folder = tempfile::tempdir().unwrap();
@@ -206,18 +205,15 @@ fn silence_ends_with_the_time_that_is_set() {
             .unwrap_err()
             .to_string();
         assert!(error.contains(part), "{error}");
-        assert!(start.elapsed() < Duration::from_secs(4));
+        assert!(start.elapsed() < Duration::from_secs(15));
     }
     assert_eq!(server.asked().len(), 3);
 }
 
 #[test]
 fn nobody_there_is_said_so() {
-    let address = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let mut endpoint = Endpoint::new(format!("http://{address}/v1"), "m");
+    let mut endpoint = Endpoint::new("http://127.0.0.1:1/v1", "m");
+    endpoint.key_env = Some(String::new());
     endpoint.retries = 1;
     let folder = tempfile::tempdir().unwrap();
     let client = Client::open(&endpoint, folder.path()).unwrap();

@@ -35,8 +35,8 @@ fn tokens(text: &str, style: Style) -> Vec<std::ops::Range<usize>> {
         }
         if !character.is_ascii() {
             if style != Style::Bare {
-                tokens.push(start..at + 1);
-                start = at + 1;
+                tokens.push(start..end - 1);
+                start = end - 1;
             }
             tokens.push(start..end);
             start = end;
@@ -53,7 +53,14 @@ fn logprob(text: &str, end: usize) -> (f64, f64) {
         .iter()
         .fold(7, |sum, byte| (sum * 31 + u64::from(*byte)) % 997);
     let own = -0.001 - sum as f64 / 100.0;
-    (own, if sum % 3 == 0 { own / 2.0 } else { own })
+    (
+        own,
+        if sum.is_multiple_of(3) {
+            own / 2.0
+        } else {
+            own
+        },
+    )
 }
 
 fn tell(asked: &Asked, style: Style) -> Reply {
@@ -63,11 +70,9 @@ fn tell(asked: &Asked, style: Style) -> Reply {
     let begins = matches!(style, Style::Lossy | Style::Bare);
     if begins {
         shown.push("<s>".to_owned());
-        (
-            own.push(json!(null)),
-            top.push(json!(null)),
-            offsets.push(0),
-        );
+        own.push(json!(null));
+        top.push(json!(null));
+        offsets.push(0);
         total = 3;
     }
     let ranges = tokens(text, style);
@@ -124,12 +129,10 @@ fn tell(asked: &Asked, style: Style) -> Reply {
         Style::Bytes => text.len(),
         _ => total,
     };
-    (
-        shown.push(" and".into()),
-        own.push(json!(-0.1)),
-        top.push(json!({ " and": -0.1 })),
-        offsets.push(end),
-    );
+    shown.push(" and".into());
+    own.push(json!(-0.1));
+    top.push(json!({ " and": -0.1 }));
+    offsets.push(end);
     let logprobs = json!({ "tokens": shown, "token_logprobs": own, "top_logprobs": top, "text_offset": offsets });
     let choice = json!({ "index": 0, "text": format!("{text} and"), "logprobs": logprobs });
     Reply::Json(200, vec![], json!({ "choices": [choice] }))
@@ -160,7 +163,7 @@ fn client(server: &Server, folder: &std::path::Path) -> Client {
     Client::open(&endpoint, folder).unwrap()
 }
 
-/// Texts of ASCII and other characters, from a fixed seed.
+/// Contexts and continuations of ASCII and other characters, from a fixed seed.
 fn pairs(count: usize) -> Vec<(String, String)> {
     const PIECES: [&str; 16] = [
         " ",
@@ -199,7 +202,7 @@ fn pairs(count: usize) -> Vec<(String, String)> {
 
 #[test]
 fn the_continuation_s_tokens_count_whatever_the_server_s_offsets_are() {
-    let pairs = pairs(150);
+    let pairs = pairs(300);
     for style in [
         Style::OpenAi,
         Style::Bytes,
@@ -221,14 +224,13 @@ fn the_continuation_s_tokens_count_whatever_the_server_s_offsets_are() {
                 // Parts of several characters in a row are told apart by nothing.
                 Err(error) => {
                     let text = error.to_string();
-                    let known = text.contains("which tokens the context ends")
-                        || text.contains("do not make up");
+                    let known = text.ends_with("which tokens the context ends with");
                     assert!(known, "{text}");
                 }
             }
         }
         match style {
-            Style::Lossy => assert!(told > 75, "{told}"),
+            Style::Lossy => assert!(told > 240, "{told}"),
             _ => assert_eq!(told, pairs.len(), "{style:?}"),
         }
         let body = &server.asked()[0].body;
