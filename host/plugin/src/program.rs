@@ -17,6 +17,7 @@ use world::World;
 
 mod error;
 mod outcome;
+mod stack;
 mod system;
 mod world;
 
@@ -78,6 +79,7 @@ impl Interpreter {
             path: path.to_owned(),
             cause: error.to_string(),
         })?;
+        let bytes = stack::enlarged(&bytes).unwrap_or(bytes);
         let unusable = |cause: String| InterpreterError::NotAnInterpreter {
             path: path.to_owned(),
             cause,
