@@ -166,6 +166,12 @@ fn hostile_programs_fail_with_their_cause() {
             "{source}"
         );
     }
+    let little = ProgramLimits {
+        memory: 32 << 20,
+        ..ProgramLimits::default()
+    };
+    let ran = interpreter().run("pass", &little).unwrap();
+    assert_eq!(ran.failure.as_deref(), Some("ran out of memory (32 MiB)"));
     for (source, cause) in [
         (grow, "ran out of memory (512 MiB)"),
         ("x = ' ' * 2**30", "ran out of memory (512 MiB)"),

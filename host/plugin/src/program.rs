@@ -56,7 +56,8 @@ impl Default for ProgramLimits {
 /// What became of a program.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ran {
-    /// Whether it came to its end: every statement ran, no exception was left, and it did not exit.
+    /// Whether it came to its end: its last statement was left without an exception, and it did not exit. Tests in
+    /// `source` run beside what they test, as HumanEval has it: this says nothing of code that tampers with them.
     pub succeeded: bool,
     /// What it wrote to standard output and standard error, in order; a last line says if it was cut.
     pub output: String,
@@ -140,11 +141,11 @@ impl Interpreter {
             let program = thread.spawn_scoped(scope, || self.run_here(source, limits));
             let program = program.map_err(|error| machine(error.to_string()))?;
             let outcome = program.join();
-            outcome.map_err(|_| machine("the thread that runs it panicked".into()))
+            outcome.unwrap_or_else(|_| Err(machine("the thread that runs it panicked".into())))
         })
     }
 
-    fn run_here(&self, source: &str, limits: &ProgramLimits) -> Ran {
+    fn run_here(&self, source: &str, limits: &ProgramLimits) -> Result<Ran, InterpreterError> {
         // Isolated: no variables, no user's packages. Without bytecode: there is nowhere to write it.
         let arguments = ["python", "-I", "-B", "-X", "utf8", "-c", source];
         let mut store = Store::new(&self.engine, World::new(&arguments, limits));
@@ -155,11 +156,19 @@ impl Interpreter {
             Some(left) if !left.is_zero() => Ok(UpdateDeadline::Continue(ticks(left))),
             _ => Err(Trap::Interrupt.into()),
         });
-        let end = self.pre.instantiate(&mut store).and_then(|instance| {
-            let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
-            start.call(&mut store, ())
-        });
-        Ran::new(end, store.data(), limits)
+        let instance = self.pre.instantiate(&mut store);
+        let start = instance.and_then(|own| own.get_typed_func::<(), ()>(&mut store, "_start"));
+        let end = match start {
+            Ok(start) => start.call(&mut store, ()),
+            // The limit is below what the interpreter begins with.
+            Err(error) if store.data().limiter.refusal.is_some() => Err(error),
+            Err(error) => {
+                return Err(InterpreterError::Machine {
+                    cause: format!("{error:#}"),
+                });
+            }
+        };
+        Ok(Ran::new(end, store.data(), limits))
     }
 }
 
