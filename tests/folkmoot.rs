@@ -57,6 +57,10 @@ mod aggregate;
 #[path = "features/sandbox.rs"]
 mod sandbox;
 
+/// Generated programs in the interpreter: HumanEval's solutions, wrong ones, hostile ones.
+#[path = "features/programs.rs"]
+mod programs;
+
 /// Messages for the mistakes that people make.
 #[path = "features/messages.rs"]
 mod messages;

@@ -39,6 +39,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "alpaca-cleaned",
     "alpaca-gpt4",
     "codealpaca",
+    "cpython-wasi",
     "do-not-answer",
     "fastchat-dummy",
     "fed-aya",
