@@ -57,6 +57,9 @@ mod aggregate;
 #[path = "features/sandbox.rs"]
 mod sandbox;
 
+/// Files of outputs, benchmarks, judges, and evaluation in runs.
+#[path = "features/evaluation.rs"]
+mod evaluation;
 /// Generated programs in the interpreter: HumanEval's solutions, wrong ones, hostile ones.
 #[path = "features/programs.rs"]
 mod programs;

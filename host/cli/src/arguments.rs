@@ -193,6 +193,15 @@ pub(crate) struct HelperArguments {
     /// Let metrics run generated programs, in a sandbox without files, network or clock
     #[arg(long)]
     pub(crate) execute: bool,
+    /// An OpenAI-compatible endpoint that judges answers, e.g. https://api.openai.com/v1
+    #[arg(long, value_name = "URL", requires = "judge_model")]
+    pub(crate) judge: Option<String>,
+    /// The judge's name there
+    #[arg(long, value_name = "NAME")]
+    pub(crate) judge_model: Option<String>,
+    /// A setting of the judge's endpoint: key_env, requests_per_minute, parallel, retries, timeout, extra.seed, ...
+    #[arg(long = "judge-set", value_name = "KEY=VALUE", requires = "judge")]
+    pub(crate) judge_set: Vec<String>,
 }
 
 #[derive(Subcommand)]

@@ -3,6 +3,7 @@
 pub(crate) mod aggregate;
 pub(crate) mod check;
 pub(crate) mod data;
+pub(crate) mod helpers;
 pub(crate) mod model;
 pub(crate) mod partition;
 pub(crate) mod plugin;

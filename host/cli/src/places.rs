@@ -49,6 +49,12 @@ pub(crate) fn catalogue() -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
+/// The user's own benchmarks, if there are any.
+pub(crate) fn benchmarks() -> Option<PathBuf> {
+    let folder = dirs::config_dir()?.join("folkmoot/benchmarks");
+    folder.is_dir().then_some(folder)
+}
+
 /// Where `--device` means.
 pub(crate) fn place(device: &str) -> Result<Place> {
     let (kind, number) = device.split_once(':').unwrap_or((device, "0"));

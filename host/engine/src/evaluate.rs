@@ -5,6 +5,8 @@ pub(crate) mod clients;
 pub(crate) mod local;
 pub(crate) mod outcome;
 pub(crate) mod panel;
+mod programs;
+pub(crate) mod remote;
 pub(crate) mod written;
 
 use std::sync::OnceLock;

@@ -9,20 +9,29 @@ use folkmoot_engine::{Outputs, Scores, Workers, find_metric, scores_json, settin
 use folkmoot_plugin::{Metric, Note, Said};
 use serde_json::Value;
 
+use super::helpers::Helpers;
 use super::{Done, Failure};
 use crate::arguments::ScoreArguments;
 use crate::places::{library, sandbox, threads};
-use crate::screen::{columns, count};
+use crate::screen::{Screen, columns, count};
 
 pub(crate) fn score(arguments: &ScoreArguments) -> Done {
+    let screen = Screen::new();
     let asked = || -> Result<_> {
         let workers = Workers::new(threads(arguments.threads)?);
         let metrics = metrics(&arguments.metrics, &arguments.metric_args)?;
-        Ok((workers, metrics, Outputs::read(&arguments.predictions)?))
+        let outputs = Outputs::read(&arguments.predictions)?;
+        Ok((
+            workers,
+            metrics,
+            outputs,
+            Helpers::open(&arguments.helpers, &screen)?,
+        ))
     };
-    let (workers, metrics, outputs) = asked().map_err(Failure::Usage)?;
-    let scored = outputs.score(&metrics, None, None, workers);
+    let (workers, metrics, outputs, helpers) = asked().map_err(Failure::Usage)?;
+    let scored = outputs.score(&metrics, helpers.judge(), helpers.programs(), workers);
     let scored = scored.map_err(Failure::Run)?;
+    helpers.told(&screen);
     let written = || -> Result<()> {
         if let Some(out) = &arguments.out {
             let text = serde_json::to_string_pretty(&scores_json(&scored.scores))?;

@@ -15,11 +15,10 @@ use crate::workers::Workers;
 const TOKENS: usize = 4096;
 
 /// A model, with or without an adapter.
-pub(crate) struct Local<'a> {
+pub struct Local<'a> {
     pub(crate) inference: Inference<'a>,
     pub(crate) tokenizer: &'a Tokenizer,
-    /// How conversations become text, and what stands before every text; none: as the tokenizer has it, and
-    /// conversations are refused.
+    /// How conversations become text; none: they are refused.
     pub(crate) template: Option<&'a Template>,
     /// Tokens that end an answer.
     pub(crate) ends: Vec<u32>,
@@ -170,6 +169,11 @@ fn batches(jobs: &[(usize, Job)], most: usize) -> Vec<std::ops::Range<usize>> {
 }
 
 impl Local<'_> {
+    /// Prompts whose beginning was cut off because they were too long, in all that was asked so far.
+    pub fn cuts(&self) -> usize {
+        self.cuts.load(Ordering::Relaxed)
+    }
+
     /// One job, or one per sample.
     fn jobs<'q>(&self, asked: &Asked<'q>) -> Result<Vec<Job<'q>>> {
         match asked.what {
@@ -224,10 +228,8 @@ impl Local<'_> {
     }
 
     fn with_bos(&self, mut ids: Vec<u32>) -> (Vec<u32>, usize) {
-        let bos = match self.template {
-            Some(template) => template.missing_bos(self.tokenizer, &ids),
-            None => self.tokenizer.bos().filter(|bos| ids.first() != Some(bos)),
-        };
+        let bos = self.tokenizer.bos();
+        let bos = bos.filter(|bos| ids.first() != Some(bos));
         match bos {
             Some(bos) => {
                 ids.insert(0, bos);

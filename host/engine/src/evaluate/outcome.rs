@@ -15,6 +15,7 @@ pub(crate) fn records(metric: &str, examples: &[Example], found: &Found) -> Vec<
             "metric": metric,
             "example": number,
             "place": example.place,
+            "row": serde_json::from_str::<Value>(&example.json).unwrap_or_default(),
             "answers": replies.iter().map(answer).collect::<Vec<_>>(),
             "observed": values(observed),
         })
