@@ -116,7 +116,10 @@ fn metrics_agree_with_scikit_learn() {
             tokens: pair["tokens"].as_u64().unwrap() as u32,
             ..Reply::default()
         };
-        metric.observe("{}", &[reply], &mut observations).unwrap();
+        let example = json!({ "continuation": "a response" }).to_string();
+        metric
+            .observe(&example, &[reply], &mut observations)
+            .unwrap();
     }
     let scores = metric.summarize(&observations).unwrap();
     close(

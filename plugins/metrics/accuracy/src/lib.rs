@@ -120,6 +120,9 @@ impl Metric for Accuracy {
     ];
 
     fn ask(&self, example: &Example, so_far: &Answers, questions: &Questions) -> Result<()> {
+        if let Some(unknown) = self.scores.iter().find(|own| !NAMES.contains(&&own[..])) {
+            return Err(format!("`scores`: `{unknown}` is none of {NAMES:?}"));
+        }
         self.rule()?;
         if so_far.count() == 0 {
             let how = Generation::greedy(self.max_tokens, &self.stop);
@@ -152,9 +155,6 @@ impl Metric for Accuracy {
     }
 
     fn summarize(&self, observations: &Observations, scores: &Scores) -> Result<()> {
-        if let Some(unknown) = self.scores.iter().find(|own| !NAMES.contains(&&own[..])) {
-            return Err(format!("`scores`: `{unknown}` is none of {NAMES:?}"));
-        }
         let pairs = observations.labels("label");
         let confusion = Confusion::new(&pairs, self.labels.as_deref());
         for (index, (name, value)) in NAMES.iter().zip(confusion.scores(None)).enumerate() {

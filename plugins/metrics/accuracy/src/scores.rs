@@ -113,20 +113,7 @@ impl Confusion {
         let recalls: Vec<f64> = expected.map(|class| class.recall()).collect();
         let balanced = recalls.iter().sum::<f64>() / recalls.len() as f64;
         let mcc = mcc(&classes, n, right);
-        [
-            right / n,
-            fm,
-            fi,
-            fw,
-            balanced,
-            pm,
-            pi,
-            pw,
-            rm,
-            ri,
-            rw,
-            mcc,
-        ]
+        [right / n, fm, fi, fw, balanced, pm, pi, pw, rm, ri, rw, mcc]
     }
 }
 

@@ -171,7 +171,9 @@ impl Metric for AcrossClients {
             scores.add("best", *best, up, None);
         }
         let ranked = || 0..n;
-        add("worst_decile", up, &|drawn| decile(&values, drawn, ranked()));
+        add("worst_decile", up, &|drawn| {
+            decile(&values, drawn, ranked())
+        });
         add("best_decile", up, &|drawn| {
             decile(&values, drawn, ranked().rev())
         });
@@ -187,7 +189,12 @@ impl Metric for AcrossClients {
             scores.add("gain_over_local", gain, true, error);
             let better = gains.iter().filter(|gain| **gain > 0.0).count();
             let (share, n) = (better as f64 / gains.len() as f64, gains.len() as f64);
-            scores.add("share_better_than_local", share, true, share_error(share, n));
+            scores.add(
+                "share_better_than_local",
+                share,
+                true,
+                share_error(share, n),
+            );
         }
         Ok(())
     }

@@ -42,11 +42,7 @@ pub(crate) fn entropy(values: &[f64], times: &[u32]) -> f64 {
 }
 
 /// The mean of the first tenth, rounded up, of the values in the order of `ranked`.
-pub(crate) fn decile(
-    values: &[f64],
-    times: &[u32],
-    ranked: impl Iterator<Item = usize>,
-) -> f64 {
+pub(crate) fn decile(values: &[f64], times: &[u32], ranked: impl Iterator<Item = usize>) -> f64 {
     let n: u32 = times.iter().sum();
     let wanted = n.div_ceil(10);
     let (mut left, mut sum) = (wanted, 0.0);

@@ -105,7 +105,9 @@ impl Metric for Calibration {
         let said = match Source::of(example)? {
             Source::Probabilities(probabilities) => {
                 let sum: f64 = probabilities.iter().sum();
-                if !probabilities.iter().all(|p| (0.0..=1.0).contains(p)) || (sum - 1.0).abs() > 1e-3 {
+                if !probabilities.iter().all(|p| (0.0..=1.0).contains(p))
+                    || (sum - 1.0).abs() > 1e-3
+                {
                     return Err(format!(
                         "column `probabilities` holds {probabilities:?}, which are not 0 to 1 with sum 1"
                     ));
@@ -123,7 +125,9 @@ impl Metric for Calibration {
             }
             Source::Confidence(confidence) => {
                 if !(0.0..=1.0).contains(&confidence) {
-                    return Err(format!("column `confidence` holds {confidence}, not 0 to 1"));
+                    return Err(format!(
+                        "column `confidence` holds {confidence}, not 0 to 1"
+                    ));
                 }
                 let prediction = example.text("prediction")?;
                 Said::alone(confidence, example.references()?.contains(&prediction))
@@ -147,7 +151,13 @@ impl Metric for Calibration {
         let examples: Vec<(usize, f64, f64)> = confidences
             .iter()
             .zip(&right)
-            .map(|(&confidence, &right)| (edges.partition_point(|edge| *edge < confidence), confidence, right))
+            .map(|(&confidence, &right)| {
+                (
+                    edges.partition_point(|edge| *edge < confidence),
+                    confidence,
+                    right,
+                )
+            })
             .collect();
         let of = |drawn: Option<&[u32]>| errors(&examples, self.bins as usize, drawn);
         let (ece, most) = of(None);

@@ -5,7 +5,8 @@ pub(crate) fn ngrams(words: &[&str], n: usize, limit: u64) -> Vec<u64> {
     let words: Vec<u64> = words.iter().map(|word| hash(word)).collect();
     let grams = words.windows(n).map(|gram| {
         // Seeded by n's own start, so that order and number of the words matter.
-        gram.iter().fold(n as u64, |so_far, word| mix(so_far.rotate_left(23) ^ word))
+        gram.iter()
+            .fold(n as u64, |so_far, word| mix(so_far.rotate_left(23) ^ word))
     });
     let mut grams: Vec<u64> = grams.filter(|gram| *gram <= limit).collect();
     grams.sort_unstable();
@@ -48,7 +49,9 @@ pub(crate) fn pack(hashes: &[u64]) -> String {
 pub(crate) fn unpack(text: &str) -> impl Iterator<Item = u64> {
     let hash = |digits: &[u8]| {
         let digits = digits.iter().rev();
-        digits.fold(0, |hash, digit| hash << 6 | u64::from(digit.wrapping_sub(ZERO)))
+        digits.fold(0, |hash, digit| {
+            hash << 6 | u64::from(digit.wrapping_sub(ZERO))
+        })
     };
     text.as_bytes().chunks_exact(WIDTH).map(hash)
 }

@@ -103,8 +103,18 @@ impl Metric for Diversity {
             true,
             ErrorOf::None,
         ),
-        score("distinct_2", "the same of pairs of words", true, ErrorOf::None),
-        score("distinct_3", "the same of three words in a row", true, ErrorOf::None),
+        score(
+            "distinct_2",
+            "the same of pairs of words",
+            true,
+            ErrorOf::None,
+        ),
+        score(
+            "distinct_3",
+            "the same of three words in a row",
+            true,
+            ErrorOf::None,
+        ),
         score(
             "self_repetition",
             "mean over texts of ln(1 + how often their distinct 4-grams occur in other texts, each text once)",
@@ -234,7 +244,9 @@ impl Diversity {
 
 fn too_many(of: &str, name: &str, all: f64, most: f64) -> String {
     let share = (most / all * 1000.0).floor() / 1000.0;
-    format!("{of}: there are {all} {name}, more than {most} to compare; set `share` to {share} or less")
+    format!(
+        "{of}: there are {all} {name}, more than {most} to compare; set `share` to {share} or less"
+    )
 }
 
 /// Words as Python's `str.split` has them, whose white space includes the information separators.

@@ -131,7 +131,7 @@ impl Preference {
     fn hit(&self, difference: f64) -> f64 {
         match (difference, self.ties) {
             (d, _) if d > 0.0 => 1.0,
-            (d, Ties::Half) if d == 0.0 => 0.5,
+            (0.0, Ties::Half) => 0.5,
             _ => 0.0,
         }
     }

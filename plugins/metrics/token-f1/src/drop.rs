@@ -25,7 +25,10 @@ pub(crate) fn score(said: &[String], right: &[Vec<&str>]) -> (f64, f64) {
     let said = Answer::new(said);
     let (mut exact, mut f1) = (0.0f64, 0.0f64);
     for answer in right {
-        if answer.first().is_none_or(|first| first.chars().all(is_space)) {
+        if answer
+            .first()
+            .is_none_or(|first| first.chars().all(is_space))
+        {
             continue;
         }
         let answer = Answer::new(answer);

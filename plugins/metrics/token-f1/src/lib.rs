@@ -127,8 +127,7 @@ impl TokenF1 {
             let answers = example.texts(&self.column)?;
             return Ok(answers.into_iter().map(|answer| vec![answer]).collect());
         };
-        let refuse =
-            |value: &Value| format!("column `{}` holds {value}, not text", self.column);
+        let refuse = |value: &Value| format!("column `{}` holds {value}, not text", self.column);
         let text = |value: &'a Value| value.as_str().ok_or_else(|| refuse(value));
         let spans = answers.iter().map(|answer| match answer {
             Value::Array(spans) => spans.iter().map(text).collect(),

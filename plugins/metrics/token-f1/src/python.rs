@@ -68,7 +68,10 @@ pub(crate) fn float(text: &str) -> Option<f64> {
     }
     // Underscores may stand between digits only.
     let bytes = digits.as_bytes();
-    let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let digit = |at: Option<usize>| {
+        at.and_then(|at| bytes.get(at))
+            .is_some_and(u8::is_ascii_digit)
+    };
     let misplaced = |at: &usize| !(digit(at.checked_sub(1)) && digit(Some(at + 1)));
     let mut underscores = (0..bytes.len()).filter(|at| bytes[*at] == b'_');
     if underscores.any(|at| misplaced(&at)) {
@@ -89,22 +92,42 @@ fn decimal(c: char) -> Option<char> {
     char::from_digit(value as u32, 10)
 }
 
-/// `str(float)`: the shortest digits that read back as the same number, with an exponent from 1e16 on and
-/// below 1e-4.
+/// `str(float)`: the fewest digits that read back as the same number, of two such the even one; with an
+/// exponent from 1e16 on and below 1e-4.
 pub(crate) fn show(number: f64) -> String {
     if number.is_nan() {
         return "nan".into();
     }
+    let sign = if number.is_sign_negative() { "-" } else { "" };
+    let number = number.abs();
     if number.is_infinite() {
-        return if number > 0.0 { "inf" } else { "-inf" }.into();
+        return format!("{sign}inf");
     }
-    let scientific = format!("{number:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    match exponent.parse::<i32>() {
-        Ok(exponent) if exponent < -4 || exponent >= 16 => {
-            let sign = if exponent < 0 { '-' } else { '+' };
-            format!("{digits}e{sign}{:02}", exponent.abs())
+    // Rust takes the upper one of two that are equally near, unless told how many digits it may have.
+    let mut text = format!("{number:e}");
+    let digits = text.bytes().take_while(|c| *c != b'e');
+    let decimals = digits.count().saturating_sub(2);
+    let even = format!("{number:.decimals$e}");
+    if even.parse() == Ok(number) {
+        text = even;
+    }
+    let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if !(-4..16).contains(&exponent) {
+        let way = if exponent < 0 { '-' } else { '+' };
+        return format!("{sign}{digits}e{way}{:02}", exponent.abs());
+    }
+    let digits = digits.replace('.', "");
+    match usize::try_from(exponent) {
+        Ok(exponent) => {
+            let whole = exponent + 1;
+            let digits = format!("{digits:0<0$}", whole + 1);
+            let (whole, part) = digits.split_at(whole);
+            format!("{sign}{whole}.{part}")
         }
-        _ => format!("{number:?}"),
+        Err(_) => {
+            let zeros = "0".repeat(exponent.unsigned_abs() as usize - 1);
+            format!("{sign}0.{zeros}{digits}")
+        }
     }
 }

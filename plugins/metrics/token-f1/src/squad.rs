@@ -7,7 +7,10 @@ use crate::python::{single_spaces, split, without_articles};
 /// Lower case, no ASCII punctuation, no articles, single spaces.
 pub(crate) fn normalize(text: &str) -> String {
     let lower = text.to_lowercase();
-    let bare: String = lower.chars().filter(|c| !c.is_ascii_punctuation()).collect();
+    let bare: String = lower
+        .chars()
+        .filter(|c| !c.is_ascii_punctuation())
+        .collect();
     single_spaces(&without_articles(&bare))
 }
 
