@@ -4,7 +4,7 @@
 mod extract;
 mod scores;
 
-use folkmoot_sdk::statistics::{bootstrap, share_error};
+use folkmoot_sdk::statistics::share_error;
 use folkmoot_sdk::{
     Answers, ErrorOf, Example, Generation, Metric, Observations, Questions, Result, ScoreInfo,
     Scores, export_metric,
@@ -157,13 +157,14 @@ impl Metric for Accuracy {
     fn summarize(&self, observations: &Observations, scores: &Scores) -> Result<()> {
         let pairs = observations.labels("label");
         let confusion = Confusion::new(&pairs, self.labels.as_deref());
+        let errors = confusion.errors();
         for (index, (name, value)) in NAMES.iter().zip(confusion.scores(None)).enumerate() {
             if !self.scores.is_empty() && !self.scores.iter().any(|own| own == name) {
                 continue;
             }
             let error = match index {
                 0 => share_error(value, pairs.len() as f64),
-                _ => bootstrap(pairs.len(), |drawn| confusion.scores(Some(drawn))[index]),
+                _ => errors[index],
             };
             scores.add(name, value, true, error);
         }

@@ -1,6 +1,9 @@
 //! Scores from counts per class: expected, said, both.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+
+use folkmoot_sdk::statistics::{bootstrap, mean};
 
 /// Every score, in the order of [`Confusion::scores`].
 pub(crate) const NAMES: [&str; 12] = [
@@ -86,6 +89,23 @@ impl Confusion {
         }
     }
 
+    /// The bootstrap's standard error of each score, all from the same resamples.
+    pub(crate) fn errors(&self) -> [Option<f64>; 12] {
+        let drawn = RefCell::new(Vec::new());
+        bootstrap(self.pairs.len(), |times| {
+            let scores = self.scores(Some(times));
+            drawn.borrow_mut().push(scores);
+            scores[0]
+        });
+        let drawn = drawn.into_inner();
+        std::array::from_fn(|index| {
+            let values: Vec<f64> = drawn.iter().map(|scores| scores[index]).collect();
+            // s/√n times √n.
+            let error = mean(&values).1?;
+            Some(error * (values.len() as f64).sqrt())
+        })
+    }
+
     /// All scores; `drawn` tells how often each example counts, once if not given.
     pub(crate) fn scores(&self, drawn: Option<&[u32]>) -> [f64; 12] {
         let mut classes = vec![Class::default(); self.classes];
@@ -136,14 +156,11 @@ fn averages(classes: &[Class], score: fn(Class) -> f64) -> [f64; 3] {
 /// Matthews' correlation (Gorodkin 2004, eq. 8): (c·n - Σ t·p) / √((n² - Σ p²)(n² - Σ t²)), c the right ones,
 /// t and p how often a class is expected and said; 0 where the denominator is.
 fn mcc(classes: &[Class], n: f64, right: f64) -> f64 {
-    let dot = |a: fn(&Class) -> f64, b: fn(&Class) -> f64| {
-        classes.iter().map(|class| a(class) * b(class)).sum::<f64>()
-    };
-    let (expected, said): (fn(&Class) -> f64, fn(&Class) -> f64) =
-        (|class| class.expected, |class| class.said);
-    let both = (n * n - dot(said, said)) * (n * n - dot(expected, expected));
-    match both == 0.0 {
+    let sum = |term: fn(&Class) -> f64| classes.iter().map(term).sum::<f64>();
+    let said = n * n - sum(|class| class.said * class.said);
+    let expected = n * n - sum(|class| class.expected * class.expected);
+    match said * expected == 0.0 {
         true => 0.0,
-        false => (right * n - dot(expected, said)) / both.sqrt(),
+        false => (right * n - sum(|class| class.expected * class.said)) / (said * expected).sqrt(),
     }
 }
