@@ -213,3 +213,16 @@ fn errors_of_shares_are_the_closed_form() {
     assert!((value - same).abs() < 1e-12);
     assert!((drawn / closed - 1.0).abs() < 0.1, "{drawn} {closed}");
 }
+
+#[test]
+fn the_labels_of_generated_texts_are_those_found_by_hand() {
+    let golden = include_str!("../../../../tests/golden/metrics.json");
+    let golden: Value = serde_json::from_str(golden).unwrap();
+    let golden = &golden["classification"];
+    let metric = metric(json!({ "labels": golden["labels"] }));
+    for pair in golden["pairs"].as_array().unwrap() {
+        let text = pair["generated"].as_str().unwrap();
+        let found = metric.find(text).unwrap().unwrap_or_default();
+        assert_eq!(found, pair["predicted"].as_str().unwrap(), "{text:?}");
+    }
+}
