@@ -1,5 +1,7 @@
 //! BLEU (Papineni et al. 2002) as sacrebleu computes it (Post 2018), or as TensorFlow NMT does.
 
+#[cfg(test)]
+mod golden;
 mod score;
 mod tokenize;
 

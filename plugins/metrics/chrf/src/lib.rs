@@ -1,5 +1,7 @@
 //! chrF (Popović 2015) and chrF++ (Popović 2017) as sacrebleu computes them.
 
+#[cfg(test)]
+mod golden;
 mod score;
 
 use folkmoot_sdk::{

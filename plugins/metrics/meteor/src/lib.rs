@@ -1,5 +1,7 @@
 //! METEOR (Banerjee and Lavie 2005; Lavie and Agarwal 2007) as NLTK computes it.
 
+#[cfg(test)]
+mod golden;
 mod punkt;
 mod score;
 mod table;

@@ -105,7 +105,7 @@ fn punctuation(text: &mut Vec<char>) {
     replace(text, |text, at| {
         let next = *text.get(at + 1)?;
         let apart = ":,".contains(text[at]) && !is_decimal(next);
-        apart.then(|| (2, format!(" {}{next}", text[at])))
+        apart.then(|| (2, format!(" {} {next}", text[at])))
     });
     replace(text, |text, at| {
         let last = at + 1 == text.len() || at + 2 == text.len() && text[at + 1] == '\n';
@@ -226,7 +226,7 @@ mod tests {
             "?",
         ]);
         check("\"I cannot,\" he said... 'tis -- gimme.\"", &[
-            "``", "I", "can", "not", ",", "''", "he", "said", "...", "'t", "is", "--", "gim", "me",
+            "``", "I", "can", "not", ",", "''", "he", "said", "...", "'", "tis", "--", "gim", "me",
             ".", "''",
         ]);
         check("", &[]);

@@ -1,5 +1,7 @@
 //! ROUGE (Lin 2004) as rouge-score computes it.
 
+#[cfg(test)]
+mod golden;
 mod score;
 
 use folkmoot_sdk::{
