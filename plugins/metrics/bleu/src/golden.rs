@@ -16,7 +16,10 @@ fn golden() -> Value {
 
 fn near(ours: f64, theirs: &Value, what: &str) {
     let theirs = theirs.as_f64().unwrap();
-    assert!((ours - theirs).abs() < 1e-9, "{what}: {ours} is not {theirs}");
+    assert!(
+        (ours - theirs).abs() < 1e-9,
+        "{what}: {ours} is not {theirs}"
+    );
 }
 
 #[test]
@@ -45,7 +48,9 @@ fn scores_as_sacrebleu() {
         for corpus in case["corpora"].as_array().unwrap() {
             let [from, to] = [0, 1].map(|end| corpus[end].as_u64().unwrap() as usize);
             let summary = scores();
-            metric.summarize(&observe(&rows[from..to]), &summary).unwrap();
+            metric
+                .summarize(&observe(&rows[from..to]), &summary)
+                .unwrap();
             let added = summary.added.borrow();
             let what = format!("{} rows {from} to {to}", case["settings"]);
             assert_eq!(added[0].name, "bleu");
@@ -64,7 +69,9 @@ fn asks_once_and_refuses_what_does_not_fit() {
     let example = Example::from_json(r#"{ "prompt": "p", "reference": "r" }"#).unwrap();
     let asked = questions();
     metric.ask(&example, &answers(vec![]), &asked).unwrap();
-    metric.ask(&example, &answers(vec![Reply::texts(&["r"])]), &asked).unwrap();
+    metric
+        .ask(&example, &answers(vec![Reply::texts(&["r"])]), &asked)
+        .unwrap();
     let asked = asked.asked.borrow();
     assert_eq!(asked.len(), 1);
     assert!(asked[0].contains(r#""max-tokens":9"#), "{}", asked[0]);

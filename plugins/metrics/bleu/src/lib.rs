@@ -200,7 +200,8 @@ impl Bleu {
                 false => text.into(),
             };
             // Of the two only sacrebleu looks away from white space at the end.
-            self.tokenize.cut(if nmt { &text } else { python::strip_end(&text) })
+            self.tokenize
+                .cut(if nmt { &text } else { python::strip_end(&text) })
         };
         let references: Vec<String> = references.iter().map(|text| cut(text)).collect();
         let references: Vec<Vec<&str>> = references

@@ -175,7 +175,12 @@ mod tests {
     fn an_empty_text_scores_nothing() {
         let counts = Counts::of(&[], &[vec!["a"], vec![]], 4, false);
         assert_eq!((counts.length, counts.reference), (0.0, 0.0));
-        for smoothing in [Smoothing::Exp, Smoothing::Floor, Smoothing::AddK, Smoothing::None] {
+        for smoothing in [
+            Smoothing::Exp,
+            Smoothing::Floor,
+            Smoothing::AddK,
+            Smoothing::None,
+        ] {
             let rule = Rule::Sacrebleu {
                 smoothing,
                 value: 1.0,

@@ -57,9 +57,10 @@ fn unescape(text: &str) -> String {
 fn western(text: &str) -> String {
     let digit = |c: char| c.is_ascii_digit();
     let stop = |c: char| c == '.' || c == ',';
-    let text = apart(text.chars(), |c| {
-        matches!(c, '{'..='~' | '['..='`' | ' '..='&' | '('..='+' | ':'..='@' | '/')
-    });
+    let text = apart(
+        text.chars(),
+        |c| matches!(c, '{'..='~' | '['..='`' | ' '..='&' | '('..='+' | ':'..='@' | '/'),
+    );
     let text = pairs(&text, |c| !digit(c), stop, [false, true, true]);
     let text = pairs(&text, stop, |c| !digit(c), [true, true, false]);
     pairs(&text, digit, |c| c == '-', [false, true, true])
@@ -154,7 +155,11 @@ mod tests {
 
     #[test]
     fn cuts_as_sacrebleu() {
-        check(Tokenizer::V13a, "It's 1,000.5, no-one&amp;x (a).", "It's 1,000.5 , no-one & x ( a ) .");
+        check(
+            Tokenizer::V13a,
+            "It's 1,000.5, no-one&amp;x (a).",
+            "It's 1,000.5 , no-one & x ( a ) .",
+        );
         check(Tokenizer::V13a, "up-\nper 3-4 a.,b", "upper 3 - 4 a . , b");
         check(Tokenizer::Char, "a b\u{301}", "a b \u{301}");
         check(Tokenizer::Zh, "我们 say hi。", "我 们 say hi 。");

@@ -16,7 +16,10 @@ fn golden() -> Value {
 
 fn near(ours: f64, theirs: &Value, what: &str) {
     let theirs = theirs.as_f64().unwrap();
-    assert!((ours - theirs).abs() < 1e-9, "{what}: {ours} is not {theirs}");
+    assert!(
+        (ours - theirs).abs() < 1e-9,
+        "{what}: {ours} is not {theirs}"
+    );
 }
 
 #[test]
@@ -62,10 +65,16 @@ fn asks_once_and_refuses_what_does_not_fit() {
     let example = Example::from_json(r#"{ "prompt": "p", "reference": "r" }"#).unwrap();
     let asked = questions();
     metric.ask(&example, &answers(vec![]), &asked).unwrap();
-    metric.ask(&example, &answers(vec![Reply::texts(&["r"])]), &asked).unwrap();
+    metric
+        .ask(&example, &answers(vec![Reply::texts(&["r"])]), &asked)
+        .unwrap();
     let asked = asked.asked.borrow();
     assert_eq!(asked.len(), 1);
     assert!(asked[0].contains(r#""max-tokens":9"#), "{}", asked[0]);
     let metric: Chrf = serde_json::from_value(json!({ "char_order": 0 })).unwrap();
-    assert!(metric.ask(&example, &answers(vec![]), &questions()).is_err());
+    assert!(
+        metric
+            .ask(&example, &answers(vec![]), &questions())
+            .is_err()
+    );
 }

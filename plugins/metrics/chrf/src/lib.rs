@@ -111,11 +111,13 @@ impl Metric for Chrf {
         let orders = (0..rule.characters + rule.words).map(|n| {
             let counts = observations.values(&format!("order-{n}")).into_iter();
             let both = observations.values(&format!("both-{n}"));
-            let orders = counts.zip(both).map(|((text, reference), (both, _))| Order {
-                text,
-                reference,
-                both,
-            });
+            let orders = counts
+                .zip(both)
+                .map(|((text, reference), (both, _))| Order {
+                    text,
+                    reference,
+                    both,
+                });
             orders.collect::<Vec<_>>()
         });
         let orders: Vec<Vec<Order>> = orders.collect();

@@ -107,7 +107,11 @@ impl Order {
         });
         Self {
             // n-grams of an order that the reference lacks are not held against the text.
-            text: if reference.is_empty() { 0.0 } else { sum(&text) },
+            text: if reference.is_empty() {
+                0.0
+            } else {
+                sum(&text)
+            },
             reference: sum(&reference),
             both: both.sum(),
         }

@@ -14,7 +14,10 @@ fn golden(name: &str) -> Value {
 
 fn near(ours: f64, theirs: &Value, what: &str) {
     let theirs = theirs.as_f64().unwrap();
-    assert!((ours - theirs).abs() < 1e-9, "{what}: {ours} is not {theirs}");
+    assert!(
+        (ours - theirs).abs() < 1e-9,
+        "{what}: {ours} is not {theirs}"
+    );
 }
 
 #[test]
@@ -37,7 +40,11 @@ fn scores_as_nltk() {
         assert_eq!((added.len(), added[0].name.as_str()), (1, "meteor"));
         let mut sum = 0.0;
         for (row, (ours, _)) in observed.values("meteor").iter().enumerate() {
-            near(*ours, &case["scores"][row], &format!("{} row {row}", case["settings"]));
+            near(
+                *ours,
+                &case["scores"][row],
+                &format!("{} row {row}", case["settings"]),
+            );
             sum += ours;
         }
         near(added[0].value, &json!(sum / rows.len() as f64), "mean");
@@ -51,7 +58,9 @@ fn asks_once() {
     let example = Example::from_json(r#"{ "prompt": "p", "reference": "r" }"#).unwrap();
     let asked = questions();
     metric.ask(&example, &answers(vec![]), &asked).unwrap();
-    metric.ask(&example, &answers(vec![Reply::texts(&["r"])]), &asked).unwrap();
+    metric
+        .ask(&example, &answers(vec![Reply::texts(&["r"])]), &asked)
+        .unwrap();
     assert_eq!(asked.asked.borrow().len(), 1);
 }
 
@@ -64,7 +73,10 @@ fn cuts_as_nltk() {
         let [text, nltk, treebank] = [0, 1, 2].map(|column| row[column].as_str().unwrap());
         assert_eq!(treebank::tokens(text).join("\n"), treebank, "{text:?}");
         let sentences = punkt::sentences(text);
-        let tokens: Vec<String> = sentences.iter().flat_map(|text| treebank::tokens(text)).collect();
+        let tokens: Vec<String> = sentences
+            .iter()
+            .flat_map(|text| treebank::tokens(text))
+            .collect();
         assert_eq!(tokens.join("\n"), nltk, "{text:?} {sentences:?}");
     }
 }

@@ -70,7 +70,10 @@ impl Tokenizer {
         let words = match self {
             Self::Nltk => {
                 let sentences = punkt::sentences(text);
-                sentences.iter().flat_map(|sentence| treebank::tokens(sentence)).collect()
+                sentences
+                    .iter()
+                    .flat_map(|sentence| treebank::tokens(sentence))
+                    .collect()
             }
             Self::Treebank => treebank::tokens(text),
             Self::Whitespace => python::split(text).map(str::to_owned).collect::<Vec<_>>(),
@@ -132,7 +135,9 @@ impl Metric for Meteor {
             gamma: self.gamma,
         };
         let texts = answers.texts(0);
-        let text = self.tokenize.words(texts.first().map_or("", String::as_str));
+        let text = self
+            .tokenize
+            .words(texts.first().map_or("", String::as_str));
         let references = example.references()?.into_iter();
         let score = references.map(|other| weights.score(&text, &self.tokenize.words(other)));
         observations.add("meteor", score.fold(0.0, f64::max), 1.0);

@@ -24,7 +24,9 @@ fn context(word: &str) -> u8 {
 }
 
 fn is(word: &str, kind: u8) -> bool {
-    MODEL.find(word).is_some_and(|(_, record)| record[1] & kind != 0)
+    MODEL
+        .find(word)
+        .is_some_and(|(_, record)| record[1] & kind != 0)
 }
 
 /// What cannot be in a word, and ends the sentence before it if a period stands there.
@@ -52,11 +54,17 @@ pub(crate) fn sentences(text: &str) -> Vec<String> {
             start = candidate.next;
         }
     }
-    let blank = text.iter().rev().take_while(|&&c| python::is_space(c)).count();
+    let blank = text
+        .iter()
+        .rev()
+        .take_while(|&&c| python::is_space(c))
+        .count();
     spans.push((start, text.len() - blank));
     let spans = realigned(&text, &spans).into_iter();
     let sentences = spans.filter(|(start, end)| start < end);
-    sentences.map(|(start, end)| text[start..end].iter().collect()).collect()
+    sentences
+        .map(|(start, end)| text[start..end].iter().collect())
+        .collect()
 }
 
 /// Candidates, each with the place where the word before it starts. Of those whose words overlap only
@@ -91,10 +99,18 @@ fn candidate(text: &[char], mark: usize) -> Option<Candidate> {
         return None;
     }
     if is_outside(after) {
-        return Some(Candidate { mark, after: end + 1, next: end });
+        return Some(Candidate {
+            mark,
+            after: end + 1,
+            next: end,
+        });
     }
     let next = end + text[end..].iter().take_while(|c| c.is_whitespace()).count();
-    let after = next + text[next..].iter().take_while(|c| !c.is_whitespace()).count();
+    let after = next
+        + text[next..]
+            .iter()
+            .take_while(|c| !c.is_whitespace())
+            .count();
     (next > end && after > next).then_some(Candidate { mark, after, next })
 }
 
@@ -110,7 +126,10 @@ fn realigned(text: &[char], spans: &[(usize, usize)]) -> Vec<(usize, usize)> {
             continue;
         };
         let rest = text.get(next..next_end).unwrap_or_default();
-        let closing = rest.iter().take_while(|c| "\"')]}‘’“”«»".contains(**c)).count();
+        let closing = rest
+            .iter()
+            .take_while(|c| "\"')]}‘’“”«»".contains(**c))
+            .count();
         let tail = &rest[closing..];
         let blank = tail.iter().take_while(|c| c.is_whitespace()).count();
         match closing > 0 && (blank > 0 || tail.is_empty() || tail.starts_with(&['-', '-'])) {
@@ -126,9 +145,15 @@ fn realigned(text: &[char], spans: &[(usize, usize)]) -> Vec<(usize, usize)> {
 
 /// Whether a sentence ends within a context, before its last token.
 fn breaks(context: &str) -> bool {
-    let lines = context.split('\n').filter(|line| !python::strip(line).is_empty());
-    let tokens: Vec<Token> = lines.flat_map(|line| words(&line.chars().collect::<Vec<_>>())).collect();
-    tokens.windows(2).any(|pair| pair[0].breaks_before(&pair[1]))
+    let lines = context
+        .split('\n')
+        .filter(|line| !python::strip(line).is_empty());
+    let tokens: Vec<Token> = lines
+        .flat_map(|line| words(&line.chars().collect::<Vec<_>>()))
+        .collect();
+    tokens
+        .windows(2)
+        .any(|pair| pair[0].breaks_before(&pair[1]))
 }
 
 /// The words of a line, with the periods that end them.
@@ -197,7 +222,11 @@ impl Token {
         let stem = stem.to_lowercase();
         let abbreviation = period && (known(&stem) || stem.rsplit('-').next().is_some_and(known));
         Self {
-            kind: if is_number(&lower) { "##number##".into() } else { lower },
+            kind: if is_number(&lower) {
+                "##number##".into()
+            } else {
+                lower
+            },
             text,
             abbreviation,
             ellipsis: ellipsis && !marks,
@@ -215,7 +244,11 @@ impl Token {
 
     /// Without the period if that ends a sentence.
     fn word(&self) -> &str {
-        if self.ends_sentence { self.bare() } else { &self.kind }
+        if self.ends_sentence {
+            self.bare()
+        } else {
+            &self.kind
+        }
     }
 
     fn starts(&self, such: fn(char) -> bool) -> bool {
@@ -280,11 +313,10 @@ mod tests {
     #[test]
     fn splits_as_nltk() {
         let check = |text, expected: &[&str]| assert_eq!(sentences(text), expected, "{text}");
-        check("Mr. Smith paid $3.88 to J. Bach.  Thanks (a lot.) So?", &[
-            "Mr. Smith paid $3.88 to J. Bach.",
-            "Thanks (a lot.)",
-            "So?",
-        ]);
+        check(
+            "Mr. Smith paid $3.88 to J. Bach.  Thanks (a lot.) So?",
+            &["Mr. Smith paid $3.88 to J. Bach.", "Thanks (a lot.)", "So?"],
+        );
         check(" \n", &[]);
         check("", &[]);
     }

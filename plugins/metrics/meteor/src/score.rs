@@ -45,18 +45,32 @@ fn align(text: &[String], reference: &[String]) -> Vec<(usize, usize)> {
     let places = |words: &[String]| words.iter().cloned().enumerate().collect::<Vec<Place>>();
     let (mut text, mut reference) = (places(text), places(reference));
     let mut matches = Vec::new();
-    matched(&mut matches, &mut text, &mut reference, |word| Some(word.to_owned()), |word| {
-        vec![word.to_owned()]
-    });
+    matched(
+        &mut matches,
+        &mut text,
+        &mut reference,
+        |word| Some(word.to_owned()),
+        |word| vec![word.to_owned()],
+    );
     // From here on the stems stand for the words, also when synonyms are looked up.
     for (_, word) in text.iter_mut().chain(&mut reference) {
         *word = porter::stem(word);
     }
-    matched(&mut matches, &mut text, &mut reference, |word| Some(word.to_owned()), |word| {
-        vec![word.to_owned()]
-    });
+    matched(
+        &mut matches,
+        &mut text,
+        &mut reference,
+        |word| Some(word.to_owned()),
+        |word| vec![word.to_owned()],
+    );
     // NLTK also takes a word for a synonym of itself, but of equal words none is left.
-    matched(&mut matches, &mut text, &mut reference, wordnet::number, wordnet::synonyms);
+    matched(
+        &mut matches,
+        &mut text,
+        &mut reference,
+        wordnet::number,
+        wordnet::synonyms,
+    );
     matches.sort_unstable();
     matches
 }
@@ -103,7 +117,10 @@ mod tests {
     fn aligns_words_stems_and_synonyms() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         let aligned = |a, b| align(&words(a), &words(b));
-        assert_eq!(aligned("the car runs", "running automobiles car the"), [(0, 3), (1, 2), (2, 0)]);
+        assert_eq!(
+            aligned("the car runs", "running automobiles car the"),
+            [(0, 3), (1, 2), (2, 0)]
+        );
         // Of equals the last ones go together.
         assert_eq!(aligned("a a", "a b a a"), [(0, 2), (1, 3)]);
         assert_eq!(aligned("sofa", "couch"), [(0, 0)]);

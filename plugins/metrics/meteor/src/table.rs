@@ -20,8 +20,8 @@ impl Table {
         let (mut low, mut high) = (0, self.number(4));
         while low < high {
             let middle = low + (high - low) / 2;
-            let (start, length) = (self.block(middle), 2);
-            let first = &self.0[start + length..][..usize::from(self.0[start + 1])];
+            let start = self.block(middle);
+            let first = &self.0[start + 2..][..usize::from(self.0[start + 1])];
             match first <= word {
                 true => low = middle + 1,
                 false => high = middle,

@@ -44,11 +44,15 @@ fn replace(text: &mut Vec<char>, found: impl Fn(&[char], usize) -> Option<(usize
 
 /// A blank on both sides of such characters.
 fn pad(text: &mut Vec<char>, such: impl Fn(char) -> bool) {
-    replace(text, |text, at| such(text[at]).then(|| (1, format!(" {} ", text[at]))));
+    replace(text, |text, at| {
+        such(text[at]).then(|| (1, format!(" {} ", text[at])))
+    });
 }
 
 fn pad_text(text: &mut Vec<char>, from: &str, to: &str) {
-    replace(text, |text, at| starts(&text[at..], from).then(|| (from.len(), to.into())));
+    replace(text, |text, at| {
+        starts(&text[at..], from).then(|| (from.len(), to.into()))
+    });
 }
 
 /// Whether `text` starts with these characters of ASCII.
@@ -74,8 +78,12 @@ fn starting_quotes(text: &mut Vec<char>) {
     pad_text(text, "``", " `` ");
     replace(text, |text, at| {
         let opens = " ([{<".contains(text[at]);
-        let quote = ["\"", "''"].into_iter().find(|quote| starts(&text[at + 1..], quote));
-        quote.filter(|_| opens).map(|quote| (1 + quote.len(), format!("{} `` ", text[at])))
+        let quote = ["\"", "''"]
+            .into_iter()
+            .find(|quote| starts(&text[at + 1..], quote));
+        quote
+            .filter(|_| opens)
+            .map(|quote| (1 + quote.len(), format!("{} `` ", text[at])))
     });
     // An apostrophe that opens a word which is no clitic.
     replace(text, |text, at| {
@@ -151,7 +159,10 @@ fn ending_quotes(text: &mut Vec<char>) {
         (blank > 0).then(|| (blank, " ".into()))
     });
     clitics(text, &["'s", "'S", "'m", "'M", "'d", "'D", "'"]);
-    clitics(text, &["'ll", "'LL", "'re", "'RE", "'ve", "'VE", "n't", "N'T"]);
+    clitics(
+        text,
+        &["'ll", "'LL", "'re", "'RE", "'ve", "'VE", "n't", "N'T"],
+    );
 }
 
 /// One of these apart, which follows neither a blank nor an apostrophe and is followed by a blank.
@@ -159,7 +170,10 @@ fn clitics(text: &mut Vec<char>, clitics: &[&str]) {
     replace(text, |text, at| {
         let rest = &text[at + 1..];
         let is = |clitic: &&&str| starts(rest, clitic) && rest.get(clitic.len()) == Some(&' ');
-        let clitic = clitics.iter().find(is).filter(|_| !"' ".contains(text[at]))?;
+        let clitic = clitics
+            .iter()
+            .find(is)
+            .filter(|_| !"' ".contains(text[at]))?;
         Some((clitic.len() + 2, format!("{} {clitic} ", text[at])))
     });
 }
@@ -192,13 +206,18 @@ const CONTRACTIONS: &[(&str, &str, Around)] = &[
 fn contraction(text: &mut Vec<char>, first: &str, second: &str, around: Around) {
     replace(text, |text, at| {
         let word = |at: Option<usize>| {
-            at.and_then(|at| text.get(at)).is_some_and(|&c| c == '_' || is_alphanumeric(c))
+            at.and_then(|at| text.get(at))
+                .is_some_and(|&c| c == '_' || is_alphanumeric(c))
         };
         let start = at + usize::from(around == Around::Blank);
         let middle = start + first.len();
         let end = middle + second.len();
-        let here = text.get(start..).is_some_and(|text| starts_folded(text, first, true))
-            && text.get(middle..).is_some_and(|text| starts_folded(text, second, true));
+        let here = text
+            .get(start..)
+            .is_some_and(|text| starts_folded(text, first, true))
+            && text
+                .get(middle..)
+                .is_some_and(|text| starts_folded(text, second, true));
         let fits = here
             && match around {
                 Around::Word => !word(at.checked_sub(1)) && !word(Some(end)),
@@ -209,7 +228,10 @@ fn contraction(text: &mut Vec<char>, first: &str, second: &str, around: Around) 
             };
         fits.then(|| {
             let part = |from, to| text[from..to].iter().collect::<String>();
-            (end - at, format!(" {} {} ", part(start, middle), part(middle, end)))
+            (
+                end - at,
+                format!(" {} {} ", part(start, middle), part(middle, end)),
+            )
         })
     });
 }
@@ -221,14 +243,20 @@ mod tests {
     #[test]
     fn cuts_as_nltk() {
         let check = |text, expected: &[&str]| assert_eq!(tokens(text), expected, "{text}");
-        check("They'll save $3.88 (or 3,36), won't they?", &[
-            "They", "'ll", "save", "$", "3.88", "(", "or", "3,36", ")", ",", "wo", "n't", "they",
-            "?",
-        ]);
-        check("\"I cannot,\" he said... 'tis -- gimme.\"", &[
-            "``", "I", "can", "not", ",", "''", "he", "said", "...", "'", "tis", "--", "gim", "me",
-            ".", "''",
-        ]);
+        check(
+            "They'll save $3.88 (or 3,36), won't they?",
+            &[
+                "They", "'ll", "save", "$", "3.88", "(", "or", "3,36", ")", ",", "wo", "n't",
+                "they", "?",
+            ],
+        );
+        check(
+            "\"I cannot,\" he said... 'tis -- gimme.\"",
+            &[
+                "``", "I", "can", "not", ",", "''", "he", "said", "...", "'", "tis", "--", "gim",
+                "me", ".", "''",
+            ],
+        );
         check("", &[]);
     }
 }

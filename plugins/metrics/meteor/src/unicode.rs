@@ -16,8 +16,7 @@ pub(crate) fn is_word(c: char) -> bool {
 
 /// `\d`: decimal digits of any script.
 pub(crate) fn is_decimal(c: char) -> bool {
-    c.is_ascii_digit()
-        || !c.is_ascii() && get_general_category(c) == GeneralCategory::DecimalNumber
+    c.is_ascii_digit() || !c.is_ascii() && get_general_category(c) == GeneralCategory::DecimalNumber
 }
 
 /// `str.isalnum`: letters and numbers; `\w` of `re` is these and `_`.

@@ -16,7 +16,10 @@ fn golden() -> Value {
 
 fn near(ours: f64, theirs: &Value, what: &str) {
     let theirs = theirs.as_f64().unwrap();
-    assert!((ours - theirs).abs() < 1e-9, "{what}: {ours} is not {theirs}");
+    assert!(
+        (ours - theirs).abs() < 1e-9,
+        "{what}: {ours} is not {theirs}"
+    );
 }
 
 #[test]
@@ -42,7 +45,11 @@ fn scores_as_rouge_score() {
             assert_eq!(column.len(), rows.len());
             let mut sum = 0.0;
             for (row, (ours, _)) in observed.values(kind).iter().enumerate() {
-                near(*ours, &column[row], &format!("{} {kind} row {row}", case["settings"]));
+                near(
+                    *ours,
+                    &column[row],
+                    &format!("{} {kind} row {row}", case["settings"]),
+                );
                 sum += ours;
             }
             let score = added.iter().find(|score| score.name == *kind).unwrap();
@@ -58,6 +65,8 @@ fn asks_once() {
     let example = Example::from_json(r#"{ "prompt": "p", "reference": "r" }"#).unwrap();
     let asked = questions();
     metric.ask(&example, &answers(vec![]), &asked).unwrap();
-    metric.ask(&example, &answers(vec![Reply::texts(&["r"])]), &asked).unwrap();
+    metric
+        .ask(&example, &answers(vec![Reply::texts(&["r"])]), &asked)
+        .unwrap();
     assert_eq!(asked.asked.borrow().len(), 1);
 }

@@ -58,7 +58,10 @@ impl Metric for Rouge {
         mean("rouge2", "mean F-measure of pairs of words, 0 to 1"),
         mean("rouge2_precision", "its precision"),
         mean("rouge2_recall", "its recall"),
-        mean("rougeL", "mean F-measure of the longest common subsequence, 0 to 1"),
+        mean(
+            "rougeL",
+            "mean F-measure of the longest common subsequence, 0 to 1",
+        ),
         mean("rougeL_precision", "its precision"),
         mean("rougeL_recall", "its recall"),
         mean("rougeLsum", "as rougeL, but line by line, 0 to 1"),

@@ -46,10 +46,12 @@ pub(crate) fn tokens(text: &str, stem: bool) -> Vec<String> {
 /// ROUGE-N: n-grams in common.
 pub(crate) fn ngrams(text: &[String], reference: &[String], n: usize) -> Rouge {
     let text_counts = counts(text.windows(n));
-    let hits = counts(reference.windows(n)).into_iter().map(|(ngram, count)| {
-        let there = text_counts.get(ngram).copied().unwrap_or_default();
-        there.min(count)
-    });
+    let hits = counts(reference.windows(n))
+        .into_iter()
+        .map(|(ngram, count)| {
+            let there = text_counts.get(ngram).copied().unwrap_or_default();
+            there.min(count)
+        });
     let total = |tokens: &[String]| (tokens.len() + 1).saturating_sub(n);
     Rouge::of(hits.sum(), total(text), total(reference))
 }
@@ -149,9 +151,10 @@ mod tests {
 
     #[test]
     fn takes_letters_and_digits_only() {
-        assert_eq!(tokens("Ünïcode's CATS 1,5 \u{212a}", false), [
-            "n", "code", "s", "cats", "1", "5", "k"
-        ]);
+        assert_eq!(
+            tokens("Ünïcode's CATS 1,5 \u{212a}", false),
+            ["n", "code", "s", "cats", "1", "5", "k"]
+        );
         assert_eq!(tokens("Running runs was", true), ["run", "run", "was"]);
     }
 }

@@ -168,7 +168,7 @@ fn step_1b(word: &mut Vec<char>) {
     }
 }
 
-fn step_1c(word: &mut Vec<char>) {
+fn step_1c(word: &mut [char]) {
     let stem = word.len() - usize::from(ends(word, "y"));
     if stem < word.len() && stem > 1 && vowels(&word[..stem]).last() == Some(false) {
         word[stem] = 'i';
