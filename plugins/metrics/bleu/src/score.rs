@@ -149,7 +149,7 @@ impl Counts {
         }
     }
 
-    /// `compute_bleu` of TensorFlow NMT's bleu.py.
+    /// `compute_bleu` of TensorFlow NMT's bleu.py; 0 where that divides by a length of 0.
     fn nmt(&self, added: f64) -> f64 {
         if self.length == 0.0 || self.reference == 0.0 {
             return 0.0;
