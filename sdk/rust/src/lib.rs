@@ -38,6 +38,7 @@ mod partitioner;
 mod run;
 pub mod split;
 pub mod statistics;
+pub mod text;
 
 #[cfg(not(target_family = "wasm"))]
 pub mod native;
