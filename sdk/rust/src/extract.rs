@@ -173,7 +173,10 @@ impl Extract {
             return Ok(found);
         }
         let letters = ('A'..).take(choices.len());
-        let names: Vec<String> = letters.clone().map(|letter| format!("({letter})")).collect();
+        let names: Vec<String> = letters
+            .clone()
+            .map(|letter| format!("({letter})"))
+            .collect();
         let plain = choices
             .iter()
             .map(|choice| multiple.reduce(strip(choice)))

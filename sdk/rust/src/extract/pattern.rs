@@ -1,5 +1,6 @@
 //! Regular expressions with Python's meaning.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use fancy_regex::{Captures, Regex, RegexBuilder};
@@ -15,8 +16,9 @@ const BACKTRACKS: usize = 1_000_000;
 pub struct Pattern {
     source: String,
     regex: Regex,
-    /// The same, but not empty where the search began: what Python looks for after an empty match.
-    onwards: Regex,
+    /// The same, but not empty where the search began: what Python looks for after an empty match. Its
+    /// source, and itself once it was needed.
+    onwards: (String, OnceCell<Regex>),
 }
 
 /// One match: where it is, and where its groups are.
@@ -53,25 +55,19 @@ impl Pattern {
     pub fn new(source: &str) -> Result<Self> {
         let refuse = |why: String| format!("pattern `{source}`: {why}");
         let (flags, body) = translate(source).map_err(refuse)?;
-        let build = |pattern: String| {
-            let mut builder = RegexBuilder::new(&pattern);
-            let regex = builder.backtrack_limit(BACKTRACKS).build();
-            regex.map_err(|error| refuse(error.to_string()))
-        };
         Ok(Self {
             source: source.to_owned(),
-            regex: build(format!("{flags}{body}"))?,
-            onwards: build(format!("{flags}(?:{body})(?!\\G)"))?,
+            regex: build(&format!("{flags}{body}")).map_err(refuse)?,
+            onwards: (format!("{flags}(?:{body})(?!\\G)"), OnceCell::new()),
         })
     }
 
     /// Any punctuation of Unicode, which Python's syntax has no name for.
     pub(super) fn punctuation() -> Result<Self> {
-        let build = |pattern| Regex::new(pattern).map_err(|error| error.to_string());
         Ok(Self {
             source: r"\p{P}".into(),
             regex: build(r"\p{P}")?,
-            onwards: build(r"\p{P}")?,
+            onwards: Default::default(),
         })
     }
 
@@ -92,7 +88,7 @@ impl Pattern {
         let mut matches: Vec<Match<'t>> = Vec::new();
         let (mut from, mut empty) = (0, false);
         while from <= text.len() {
-            let regex = if empty { &self.onwards } else { &self.regex };
+            let regex = if empty { self.onwards()? } else { &self.regex };
             let captures = regex.captures_from_pos(text, from);
             let captures = captures.map_err(|_| self.too_long(text))?;
             let Some(captures) = captures else { break };
@@ -128,6 +124,15 @@ impl Pattern {
         self.replace(text, |_| String::new())
     }
 
+    fn onwards(&self) -> Result<&Regex> {
+        let (source, regex) = &self.onwards;
+        if let Some(regex) = regex.get() {
+            return Ok(regex);
+        }
+        let built = build(source).map_err(|why| format!("pattern `{}`: {why}", self.source))?;
+        Ok(regex.get_or_init(|| built))
+    }
+
     fn too_long(&self, text: &str) -> String {
         format!(
             "pattern `{}` needs more than {BACKTRACKS} steps back on a text of {} characters",
@@ -135,6 +140,12 @@ impl Pattern {
             text.chars().count()
         )
     }
+}
+
+fn build(pattern: &str) -> Result<Regex> {
+    let mut builder = RegexBuilder::new(pattern);
+    let regex = builder.backtrack_limit(BACKTRACKS).build();
+    regex.map_err(|error| error.to_string())
 }
 
 fn groups<'t>(text: &'t str, captures: &Captures<'t, str>) -> Match<'t> {

@@ -1,4 +1,4 @@
-//! Against lm-eval's own classes, on the texts of `tests/golden/answer_metrics.json`.
+//! Against lm-eval's own classes, on the texts of `tests/golden/answer_filters.json`.
 
 use serde_json::Value;
 
@@ -7,7 +7,7 @@ use super::*;
 fn golden() -> Value {
     let path = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/../../tests/golden/answer_metrics.json"
+        "/../../tests/golden/answer_filters.json"
     );
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
@@ -52,7 +52,12 @@ fn patterns_find_what_pythons_find() {
         let seen = extract.one(&said, &[]);
         let pattern = extract.pattern.unwrap();
         let seen = seen.unwrap_or_else(|error| panic!("{pattern} on {said}: {error}"));
-        check(&seen, &case[4], &fallback, &Value::from(vec![pattern, said]));
+        check(
+            &seen,
+            &case[4],
+            &fallback,
+            &Value::from(vec![pattern, said]),
+        );
     }
 }
 
