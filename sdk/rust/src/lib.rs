@@ -31,6 +31,8 @@ mod algorithm;
 mod block_kernel;
 mod choices;
 mod describe;
+#[cfg(feature = "extract")]
+pub mod extract;
 pub mod judge;
 mod metric;
 mod params;
