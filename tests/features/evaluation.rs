@@ -106,10 +106,7 @@ fn outputs_of_any_stack_are_scored() {
     assert_eq!(keys.len(), 4, "{keys:?}");
     let records = read_lines(&at("records.jsonl"));
     assert_eq!(records.len(), 300);
-    assert_eq!(
-        records[0]["answers"][0],
-        "negative".replace("negative", &text(&rows[0]))
-    );
+    assert_eq!(records[0]["answers"][0], rows[0]["prediction"]);
 
     // By the name of a score, with numbers as labels, from CSV.
     fs::write(at("n.csv"), "prediction,reference\n1,1\n2,1\n2,2\n").unwrap();
