@@ -70,7 +70,7 @@ impl Problem {
         let table = Table::open_as(&file, Format::Jsonl, &[], "HumanEval").unwrap();
         let problem = |row: usize| {
             let row = table.row(row).unwrap();
-            let text = |column: &str| row.get(column).unwrap().as_str().unwrap().to_owned();
+            let text = |column: &str| row.fields.get(column).unwrap().as_str().unwrap().to_owned();
             Self {
                 id: text("task_id"),
                 prompt: text("prompt"),
