@@ -30,15 +30,12 @@ SEED = int(sys.argv[3]) if len(sys.argv) > 3 else 6
 SIZE = int(sys.argv[4]) if len(sys.argv) > 4 else 1
 rng = random.Random(SEED)
 
-
 def rows(path):
     return [json.loads(line) for line in open(path, encoding="utf-8") if line.strip()]
-
 
 GSM8K = rows(sys.argv[1])
 BENCH = rows(sys.argv[2])
 HUMAN = list(read_problems().values())
-
 
 def load(path):
     """A task's own utils.py; `datasets` is named in annotations only."""
@@ -47,7 +44,6 @@ def load(path):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
 
 # Texts -----------------------------------------------------------------------------------------------
 
@@ -66,7 +62,6 @@ SAID = [
     "not ", "] )", "> ) }", "< ( [", "Let's think step by step.", "1. ", "2) ", "Q:", "</s>", "```", "```python\n", "\n```",
 ]
 
-
 def number():
     whole = rng.choice([rng.randrange(10), rng.randrange(1000), rng.randrange(10**7), 0, 10**12])
     text = rng.choice([str(whole), f"{whole:,}", f"{whole}.{rng.randrange(100):02}", f"{whole:,}.50", f"{whole}.",
@@ -74,11 +69,9 @@ def number():
     return (rng.choice(["", "", "", "-", "$", "-$", "$-", "−", "+", "--"]) + text
             + rng.choice(["", "", "", "", "%", " %", " dollars", ".", "!", "$"]))
 
-
 def pieces(n):
     kinds = [lambda: rng.choice(ODD), lambda: rng.choice(SAID), number, lambda: rng.choice([" ", " ", "\n", ". ", ", "])]
     return "".join(rng.choices(kinds, [2, 4, 4, 5])[0]() for _ in range(n))
-
 
 def real():
     kind = rng.randrange(4)
@@ -90,10 +83,8 @@ def real():
         return rng.choice(rng.choice(BENCH)["turns"])[:250]
     return rng.choice(HUMAN)["prompt"][:250]
 
-
 def text():
     return real() if rng.random() < 0.3 else pieces(rng.choice([1, 2, 3, 5, 8]))
-
 
 texts = list(dict.fromkeys(ODD + SAID + [text() for _ in range(2 * 1300 * SIZE)]))[: 1300 * SIZE]
 SMALL = [text for text in texts if len(text) < 50]
@@ -123,14 +114,12 @@ PATTERNS = [
 ]
 FALLBACKS = ["[invalid]", "", " none "]
 
-
 def one(cls, text, doc=None, **kwargs):
     """What a filter makes of one text; None where lm-eval stops with an error."""
     try:
         return list(cls(**kwargs).apply([[text]], [doc]))[0][0]
     except IndexError:
         return None
-
 
 out["patterns"] = PATTERNS
 out["regex"] = []
@@ -170,10 +159,11 @@ for kind, cases in kinds.items():
     for row, answer in zip(cases, chooser.apply(said, [{"choices": CHOICES[row[2]]} for row in cases])):
         row.append(answer[0])
 
+# Of short texts; those that it leaves alone are not in the list.
 out["lower"] = [lower for (lower,) in LowercaseFilter().apply([[text] for text in texts], None)]
 out["strip"] = [strip for (strip,) in WhitespaceFilter().apply([[text] for text in texts], None)]
-out["lower"] = [[at, lower] for at, lower in enumerate(out["lower"]) if lower != texts[at] and len(lower) < 100]
-out["strip"] = [[at, strip] for at, strip in enumerate(out["strip"]) if strip != texts[at] and len(strip) < 100]
+out["lower"] = [[at, lower] for at, lower in enumerate(out["lower"]) if lower != texts[at] and len(texts[at]) < 100]
+out["strip"] = [[at, strip] for at, strip in enumerate(out["strip"]) if strip != texts[at] and len(texts[at]) < 100]
 out["majority"] = []
 for _ in range(1000 * SIZE):
     drawn = rng.choices(rng.sample(range(len(texts)), rng.randrange(1, 4)), k=rng.randrange(1, 7))
@@ -237,7 +227,6 @@ LATEX = [
     "5 ft", "ft", "5ft", "\\left", "\\cdot", "2\\cdot3", "\\times", "", " ", "5\n", "\n", "y=\\frac{1}{2}x", "\\fracab", "\\fracabc", "\\frac{abc}{bef}", "\\sqrta", "\\sqrtab",
 ]
 
-
 def latex():
     part = lambda: rng.choice([rng.choice(LATEX), str(rng.randrange(20)), number(), rng.choice("abxyz")])  # noqa: E731
     kind = rng.randrange(8)
@@ -251,7 +240,6 @@ def latex():
         return f"\\sqrt{{{part()}}}"
     return "".join(rng.choices(list("\\{}$ .,=/0123ab%^"), k=rng.randrange(1, 9)))
 
-
 def alike(answer):
     """Often the same answer, written in another way."""
     ways = [lambda: answer, lambda: answer.replace(" ", ""), lambda: answer.replace("frac", "dfrac"), lambda: f"x={answer}",
@@ -259,13 +247,11 @@ def alike(answer):
             lambda: "\\left(" + answer + "\\right)", lambda: answer + "\\%", lambda: answer + ".", latex, latex]
     return rng.choice(ways)()
 
-
 def attempt(function, *arguments):
     try:
         return function(*arguments)
     except Exception:
         return None
-
 
 out["strip_string"] = []
 out["normalize"] = []
@@ -279,7 +265,6 @@ for _ in range(1500 * SIZE):
     other = alike(answer)
     out["is_equiv"].append([answer, other, int(hendrycks.is_equiv(answer, other))])
 
-
 def solution(answer):
     forms = [f"So $\\boxed{{{answer}}}$.", f"It is \\boxed{{{latex()}}} no, \\boxed{{{answer}}}", f"$\\boxed {answer}$ done", f"\\fbox{{{answer}}}",
              f"${answer}$", f"We have $x$ and ${answer}$.", answer, f"\\boxed{{{answer}", f"a \\boxed{answer}",
@@ -287,7 +272,6 @@ def solution(answer):
              f"Final Answer: The final answer is {answer}", f"Final Answer: The final answer is {answer}! I hope it is correct. Final",
              f"$1$\nFinal Answer: The final answer is $\\boxed{{{answer}}}$. I hope it is correct.\n"]
     return rng.choice(forms)
-
 
 out["boxed"] = []
 for _ in range(1000 * SIZE):
@@ -307,7 +291,6 @@ while len(out["math"]) < 1500 * SIZE:
 
 # Values of simple expressions, by sympy ----------------------------------------------------------------
 
-
 def expression(depth):
     if depth == 0:
         return rng.choice([str(rng.randrange(1, 20)), f"{rng.randrange(20)}.{rng.randrange(1, 100)}", "\\pi"])
@@ -316,7 +299,6 @@ def expression(depth):
         f"\\frac{{{a}}}{{{b}}}", f"\\sqrt{{{a}}}", f"\\sqrt[3]{{{a}}}", f"{a}+{b}", f"{a} - {b}", f"({a})({b})", f"{a} \\cdot {b}", f"{a} \\times {b}",
         f"\\left({a}\\right)^{{{rng.randrange(4)}}}", f"-{a}", f"({a})/({b})", f"{b}\\sqrt{{{a}}}", f"({a})^2",
     ])
-
 
 from sympy import preorder_traversal  # noqa: E402
 from sympy.parsing.latex import parse_latex  # noqa: E402
@@ -342,7 +324,6 @@ while len(out["pass_at_k"]) < 1000 * SIZE:
 
 from lm_eval.api.task import ConfigurableTask  # noqa: E402
 
-
 class Choices(ConfigurableTask):
     """Only what process_results of multiple choice looks at."""
 
@@ -360,7 +341,6 @@ class Choices(ConfigurableTask):
 
     def doc_to_target(self, doc):
         return doc["answer"]
-
 
 out["multiple_choice"] = []
 short = [text for text in SMALL if text and len(text) < 12]

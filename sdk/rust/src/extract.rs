@@ -207,6 +207,7 @@ impl Extract {
 }
 
 /// What a pattern gave.
+#[derive(Clone, Copy)]
 enum Found<'t> {
     Text(&'t str),
     /// A match of which no group took part.

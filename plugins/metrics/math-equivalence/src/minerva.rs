@@ -65,6 +65,9 @@ const REMOVED: [&str; 42] = [
     "\\dots",
 ];
 
+/// What a text must hold, a pattern, and what takes the place of its matches.
+type Rule = (&'static str, &'static str, fn(&Match) -> String);
+
 /// What follows "Final Answer: The final answer is".
 pub(crate) fn final_answer(text: &str) -> Result<String> {
     let text = format!("{text}I hope it is correct.");
@@ -108,8 +111,8 @@ pub(crate) fn normalize(answer: &str) -> Result<String> {
         kept.push_str(&text[at..].replace(unit, ""));
         text = kept;
     }
-    // Where the first text does not occur, the pattern cannot match.
-    let rules: [(&str, &str, fn(&Match) -> String); 8] = [
+    // Where the first text does not occur, the pattern cannot match and need not be read.
+    let rules: [Rule; 8] = [
         ("$", r"(.*?)(\$)(.*?)(\$)(.*)", |m| {
             format!("${}$", m.group(3))
         }),

@@ -228,9 +228,11 @@ impl MultipleChoice {
     fn read(&self, text: &str, letters: &[String]) -> Option<usize> {
         match self.read {
             Read::FirstCharacter => {
+                // As there: the lower case of a letter outside of ASCII may begin with one inside.
+                let text = text.to_lowercase();
                 let text = match text.split("\n##").nth(1) {
                     Some(after) => after.split('\n').next().unwrap_or_default(),
-                    None => text,
+                    None => &text,
                 };
                 let first = text.chars().find(char::is_ascii_alphanumeric)?;
                 let is = |letter: &String| letter.eq_ignore_ascii_case(first.encode_utf8(&mut [0]));

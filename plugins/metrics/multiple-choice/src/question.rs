@@ -19,9 +19,8 @@ impl Question {
         first_index: u64,
     ) -> Result<Self> {
         let (choices, letters) = read_choices(example, choices)?;
-        let value = match example.get(answer) {
-            Some(value) => value,
-            None => return Err(example.text(answer).err().unwrap_or_default()),
+        let Some(value) = example.get(answer) else {
+            return Err(format!("column `{answer}` is missing"));
         };
         let mut question = Self {
             choices,

@@ -205,6 +205,7 @@ impl Translator<'_> {
             'b' => self.out.push_str(&format!(
                 "(?:(?<=[{word}])(?![{word}])|(?<![{word}])(?=[{word}]))"
             )),
+            // Also of an empty text, as from Python 3.14 on.
             'B' => self.out.push_str(&format!(
                 "(?:(?<=[{word}])(?=[{word}])|(?<![{word}])(?![{word}]))"
             )),
