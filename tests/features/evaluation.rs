@@ -154,18 +154,18 @@ fn mistakes_in_outputs_are_named() {
             &["none.jsonl", "not there"][..],
         ),
         ("accuracy", "empty.jsonl", 2, &["empty.jsonl"]),
-        ("accuracy", "broken.jsonl", 2, &["broken.jsonl:2"]),
+        ("accuracy", "broken.jsonl", 2, &["`broken.jsonl` line 2"]),
         (
             "accuracy",
             "no-reference.jsonl",
             1,
-            &["no-reference.jsonl:1", "`reference`"],
+            &["`no-reference.jsonl` line 1", "`reference`"],
         ),
         (
             "accuracy",
             "no-prediction.jsonl",
             1,
-            &["no-prediction.jsonl:1", "`prediction`"],
+            &["`no-prediction.jsonl` line 1", "`prediction`"],
         ),
         (
             "acuracy",
@@ -177,13 +177,13 @@ fn mistakes_in_outputs_are_named() {
             "perplexity",
             "no-reference.jsonl",
             1,
-            &["no-reference.jsonl:1"],
+            &["`no-reference.jsonl` line 1"],
         ),
         (
             "pass-at-k",
             "no-reference.jsonl",
             1,
-            &["no-reference.jsonl:1"],
+            &["`no-reference.jsonl` line 1"],
         ),
     ] {
         let said = score(metric, file, code);
@@ -468,8 +468,8 @@ fn runs_watch_their_evaluations() {
             "rounds=6",
             "evaluation.every=1",
             "checkpoint.every=1",
-            "evaluation.best=\"accuracy\"",
-            "evaluation.stop={ score = \"accuracy\", patience = 2, min_change = 2.0 }",
+            "evaluation.best=\"perplexity\"",
+            "evaluation.stop={ score = \"perplexity\", patience = 2, min_change = 1e9 }",
             "evaluation.clients={ rows = 1, every = 2, models = [\"global\", \"local\"] }",
             "compare.alone=3",
         ] {
@@ -479,7 +479,7 @@ fn runs_watch_their_evaluations() {
         done(folder.path(), &arguments)
     };
     let (said, notes) = run("one", &[]);
-    // No change is above 2, so the run ends two evaluations after the first.
+    // No change is that large, so the run ends two evaluations after the first.
     assert!(notes.contains("stopped after round 3"), "{notes}");
     assert!(said.contains("jain index"), "{said}");
     let one = folder.path().join("one");
@@ -502,7 +502,7 @@ fn runs_watch_their_evaluations() {
     assert_eq!((of(3, "global"), of(3, "alone")), (3, 3));
     let across = evaluations.last().unwrap();
     assert!(
-        across["scores"]["accuracy"]["gain_over_local"].is_number(),
+        across["scores"]["perplexity"]["gain_over_local"].is_number(),
         "{across}"
     );
     assert!(one.join("examples/round-1.jsonl").is_file());
@@ -530,8 +530,8 @@ fn runs_watch_their_evaluations() {
         "--set",
         "evaluation.every=1",
         "--set",
-        "evaluation.best=\"acuracy\"",
+        "evaluation.best=\"perplexty\"",
     ]);
     let said = refused(folder.path(), &wrong, 2);
-    assert!(said.contains("no metric has a score `acuracy`"), "{said}");
+    assert!(said.contains("no metric has a score `perplexty`"), "{said}");
 }

@@ -79,6 +79,8 @@ pub(crate) fn places(arguments: &ExperimentArguments, listener: Listener) -> Res
     let threads = threads(arguments.threads)?;
     Ok(Places {
         cache: cache()?.join("files"),
+        compiled: cache()?.join("compiled"),
+        answers: cache()?.join("answers"),
         catalogue: catalogue(),
         library: library(),
         sandbox: sandbox(listener)?,

@@ -22,7 +22,7 @@ use crate::resolve::Setup;
 pub use asked::{Evaluation, OnClients, Stop, Which};
 use local::Local;
 use outcome::{named, records};
-use panel::{Asked, Example, Panel, Scores, Subject, What};
+use panel::{Asked, Example, Judge, Panel, Programs, Scores, Subject, What};
 
 /// Held-out examples, ready to be asked about.
 pub struct Evaluator<'a> {
@@ -113,8 +113,8 @@ impl<'a> Evaluator<'a> {
         let subject = self.subject(base, adapter)?;
         let panel = Panel {
             subject: &subject,
-            judge: None,
-            programs: None,
+            judge: self.setup.judge.as_ref().map(|own| own as &dyn Judge),
+            programs: self.setup.programs.as_ref().map(|own| own as &dyn Programs),
             workers: self.setup.workers,
         };
         let (mut scores, mut lines) = (Scores::new(), Vec::new());

@@ -11,13 +11,17 @@ use folkmoot_data::{
     Table, Template, Tokenizer, digest_of, hub_model,
 };
 use folkmoot_params::Params;
-use folkmoot_plugin::{Algorithm, Kind, Library, Metric, Partitioner, PluginError, Sandbox};
+use folkmoot_plugin::{
+    Algorithm, Interpreter, Kind, Library, Metric, Partitioner, PluginError, Sandbox,
+};
 use folkmoot_train::{Architecture, Base, Form, Place};
 
 use crate::checks::{check_clients, check_cohort, check_numbers, check_shape, check_watched};
 use crate::evaluate::clients::{Across, keep_rows};
+use crate::evaluate::remote::Remote;
 use crate::experiment::{Document, Experiment};
 use crate::hygiene::{Hygiene, duplicates};
+use crate::interpreter::open_interpreter;
 use crate::rows::Rows;
 use crate::run::Event;
 use crate::source::{Choice, Source, memory};
@@ -28,6 +32,10 @@ use crate::workers::Workers;
 pub struct Places {
     /// Fetched models and data.
     pub cache: PathBuf,
+    /// Compiled code.
+    pub compiled: PathBuf,
+    /// What endpoints answered.
+    pub answers: PathBuf,
     /// The user's catalogue entries, if there are any.
     pub catalogue: Option<PathBuf>,
     pub library: Library,
@@ -65,6 +73,10 @@ pub struct Setup {
     pub metrics: Vec<Metric>,
     /// What looks across clients, where clients are evaluated.
     pub across: Option<Across>,
+    /// Who judges answers, if anyone does.
+    pub judge: Option<Remote>,
+    /// Where generated programs run, if they may.
+    pub programs: Option<Interpreter>,
     pub workers: Workers,
     /// How the base is held, and where.
     pub form: Form,
@@ -84,7 +96,23 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
     };
     check_clients(document, &partitioner)?;
     let catalogue = Catalogue::new(places.catalogue.as_deref())?;
+    let judge = match &experiment.evaluation.judge {
+        None => None,
+        Some(endpoint) => Some(
+            Remote::open(endpoint, &places.answers)
+                .map_err(|error| document.error("evaluation.judge", &format!("{error:#}")))?,
+        ),
+    };
     let mut told = |progress| on(Event::Fetch(progress));
+    let programs = match experiment.evaluation.execute {
+        false => None,
+        true => Some(open_interpreter(
+            &catalogue,
+            &places.cache,
+            &places.compiled,
+            &mut told,
+        )?),
+    };
     let base_path = find_base(document, &catalogue, &places.cache, &mut told)?;
     let architecture = Base::peek(&base_path)?;
     let tokenizer = read_tokenizer(&base_path)?;
@@ -175,6 +203,8 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
         algorithm,
         metrics,
         across,
+        judge,
+        programs,
         workers: places.workers,
         form: Form {
             place: places.place,

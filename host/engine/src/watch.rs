@@ -96,6 +96,7 @@ mod tests {
             batch: 1,
             metrics: Vec::new(),
             execute: false,
+            judge: None,
             best: Some("accuracy".into()),
             stop: Some(Stop {
                 score: "accuracy".into(),

@@ -1,5 +1,6 @@
 //! What an experiment says about evaluation.
 
+use folkmoot_endpoint::Endpoint;
 use serde::{Deserialize, Serialize};
 
 use crate::experiment::Plugged;
@@ -18,6 +19,9 @@ pub struct Evaluation {
     /// Whether metrics may run generated programs, in a sandbox without files, network or clock.
     #[serde(default, skip_serializing_if = "is_default")]
     pub execute: bool,
+    /// An OpenAI-compatible endpoint that judges answers for metrics that ask a judge.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub judge: Option<Endpoint>,
     /// A score of the held-out rows: the adapter of the evaluated round that is best by it is kept as `best`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub best: Option<String>,
