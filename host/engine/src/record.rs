@@ -203,6 +203,13 @@ impl Record {
 
     /// Scores of clients' models, instead of those that the round may have had before.
     pub(crate) fn evaluations(&mut self, lines: &[EvaluationLine]) -> Result<()> {
+        if let Some(first) = lines.first() {
+            // A resumed run evaluates its end again.
+            let before = format!("{{\"round\":{},\"model\":\"{}\"", first.round, first.model);
+            let kept = self.evaluations.lines();
+            let kept = kept.filter(|line| !line.starts_with(&before));
+            self.evaluations = kept.map(|line| format!("{line}\n")).collect();
+        }
         for line in lines {
             self.evaluations.push_str(&serde_json::to_string(line)?);
             self.evaluations.push('\n');
