@@ -37,6 +37,10 @@ mod templates;
 #[path = "features/data.rs"]
 mod data;
 
+/// Benchmarks: prompts beside lm-evaluation-harness, and what packages hold of their data.
+#[path = "features/benchmarks.rs"]
+mod benchmarks;
+
 /// Plugins in the sandbox beside numpy, Flower and scikit-learn.
 #[path = "features/plugins.rs"]
 mod plugins;

@@ -51,12 +51,16 @@ pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A file of the catalogue, in the cache that the program uses too.
-pub(crate) fn fetched(name: &str) -> PathBuf {
-    let cache = match std::env::var_os("FOLKMOOT_CACHE") {
+/// The cache that the program uses too.
+pub(crate) fn cache() -> PathBuf {
+    match std::env::var_os("FOLKMOOT_CACHE") {
         Some(folder) => PathBuf::from(folder),
         None => dirs::cache_dir().unwrap().join("folkmoot"),
-    };
+    }
+}
+
+/// A file of the catalogue, in the cache that the program uses too.
+pub(crate) fn fetched(name: &str) -> PathBuf {
     // Tests of one process take turns, lest they fetch the same file at the same time.
     static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
     let _turn = TURN.lock().unwrap();
@@ -69,7 +73,7 @@ pub(crate) fn fetched(name: &str) -> PathBuf {
     catalogue
         .get(name)
         .unwrap()
-        .fetch(&cache.join("files"), &mut told)
+        .fetch(&cache().join("files"), &mut told)
         .unwrap()
 }
 

@@ -11,6 +11,7 @@ use crate::nearest::{listed, nearest};
 use crate::table::{Files, Table};
 
 mod archive;
+mod check;
 mod entry;
 mod fetch;
 mod http;
@@ -19,6 +20,7 @@ mod hub_files;
 mod npm;
 mod open;
 mod package;
+mod part;
 
 pub use entry::{
     Entry, Hub, HubFiles, HubKind, Kind, Manual, Members, Mixed, Npm, Package, Source, TableSource,
@@ -26,6 +28,7 @@ pub use entry::{
 };
 pub use fetch::Progress;
 pub use hub_files::{hub_data, hub_model};
+pub use part::Part;
 
 macro_rules! embedded {
     ($($name:literal,)*) => {
@@ -34,13 +37,24 @@ macro_rules! embedded {
 }
 
 const EMBEDDED: &[(&str, &str)] = embedded![
+    "advbench",
     "aime-2025",
     "alpaca",
     "alpaca-cleaned",
     "alpaca-gpt4",
+    "bbh",
+    "bbh-bigbench",
+    "careqa",
     "codealpaca",
+    "conala",
+    "concode",
+    "crass-bigbench",
     "cpython-wasi",
     "do-not-answer",
+    "drop",
+    "drop-bigbench",
+    "drop-spans",
+    "ds-1000",
     "fastchat-dummy",
     "fed-aya",
     "fed-chatbot-it",
@@ -49,34 +63,53 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "fed-wildchat-multi",
     "finance-alpaca",
     "fingpt-sentiment",
+    "fiqa-sa",
+    "fiqa-sa-test",
+    "fiqa-sa-train",
+    "fiqa-sa-validation",
     "flower-alpaca-gpt4",
     "flower-codealpaca",
     "flower-fingpt-sentiment",
     "flower-medalpaca-flashcards",
+    "fpb",
     "gpqa-diamond",
     "gsm8k",
     "gsm8k-test",
+    "harmbench",
     "hh-rlhf",
     "hhh-alignment",
     "humaneval",
+    "humanevalpack",
     "logiqa",
     "math",
+    "math-test",
     "mathinstruct",
+    "mbpp",
+    "mbpp-shots",
     "medalpaca-flashcards",
+    "medmcqa",
     "medmcqa-300",
+    "medqa",
+    "mmlu",
     "mmlu-1000",
+    "mmlu-dev",
     "mmlu-topics",
     "mt-bench",
+    "mt-bench-references",
     "ner-finance",
+    "nwgi",
     "openfedllm-domains",
     "openwebtext-1000",
+    "pubmedqa",
     "qasc-pairs",
     "sarcasm-headlines",
     "sentiment-sentences",
     "smollm2-135m-instruct",
     "social-iqa",
+    "tfns",
     "ultrafeedback",
     "vader-sentiment",
+    "vicuna-bench",
     "wizardlm-evol-instruct",
 ];
 

@@ -367,7 +367,7 @@ impl Dataset {
 }
 
 /// The name of a category: a string, a number or a truth value.
-fn category(value: &Value) -> Option<Cow<'_, str>> {
+pub(crate) fn category(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(Cow::Borrowed(text)),
         Value::Number(_) | Value::Bool(_) => Some(Cow::Owned(value.to_string())),

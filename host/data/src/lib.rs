@@ -6,6 +6,7 @@
     allow(clippy::unwrap_used, reason = "a test that panics has failed")
 )]
 
+pub mod benchmark;
 mod catalogue;
 mod dataset;
 mod digest;
@@ -20,8 +21,8 @@ mod tokenizer;
 mod tokens;
 
 pub use catalogue::{
-    Catalogue, Entry, Hub, HubFiles, HubKind, Kind, Manual, Members, Mixed, Npm, Package, Progress,
-    Source, TableSource, Variant, hub_data, hub_model,
+    Catalogue, Entry, Hub, HubFiles, HubKind, Kind, Manual, Members, Mixed, Npm, Package, Part,
+    Progress, Source, TableSource, Variant, hub_data, hub_model,
 };
 pub use dataset::{
     Broken, Dataset, Example, Fault, HeldOut, Labels, Meaning, OnBroken, OnTooLong, Pairing,

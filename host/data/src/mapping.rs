@@ -16,6 +16,7 @@ use crate::dataset::{Broken, Fault};
 use crate::table::{Table, Wanted};
 
 mod dialogues;
+pub(crate) mod functions;
 
 /// Target columns in order, each with what it is made from. A later one may use an earlier one.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -38,14 +39,15 @@ struct Expression {
     expression: String,
 }
 
-/// What expressions know beside minijinja's own: Python's methods of strings and lists, and
-/// `split_dialogues(chosen, rejected)`.
+/// What expressions know beside minijinja's own: Python's methods of strings and lists,
+/// `split_dialogues(chosen, rejected)`, and what [`functions`] has for lists.
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     // A missing field is an error, except where an expression asks whether it is there.
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
     environment.add_function("split_dialogues", dialogues::split_dialogues);
+    functions::add(&mut environment);
     environment
 });
 
@@ -239,6 +241,11 @@ impl Filter {
     /// The columns that it looks at.
     pub(crate) fn columns(&self) -> impl Iterator<Item = &str> {
         self.columns.iter().map(String::as_str)
+    }
+
+    /// The expression.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     pub(crate) fn is_true(&self, fields: &Map<String, Value>) -> Result<bool> {

@@ -10,14 +10,27 @@ use flate2::read::GzDecoder;
 use super::entry::Members;
 use crate::nearest::nearest;
 
-/// The bytes of `member` of the archive.
-pub(super) fn read(archive: &Path, member: &str) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    with_member(archive, member, |reader| {
-        reader.read_to_end(&mut bytes)?;
-        Ok(())
-    })?;
-    Ok(bytes)
+/// The bytes of each of `members` of the archive, found in one pass over it.
+pub(super) fn read(archive: &Path, members: &[&str]) -> Result<Vec<Vec<u8>>> {
+    let mut once: Vec<&str> = Vec::new();
+    for member in members {
+        if !once.contains(member) {
+            once.push(member);
+        }
+    }
+    let mut bytes = vec![Vec::new(); once.len()];
+    if !once.is_empty() {
+        with_members(archive, &once, |index, reader| {
+            reader.read_to_end(&mut bytes[index])?;
+            Ok(())
+        })?;
+    }
+    let of = |member| {
+        once.iter()
+            .position(|own| own == member)
+            .map(|at| bytes[at].clone())
+    };
+    Ok(members.iter().filter_map(of).collect())
 }
 
 /// Writes the archive's wanted member to `to`, or all of it where none is wanted.
@@ -48,44 +61,55 @@ fn extract_nested(archive: &Path, members: &[String], to: &Path) -> Result<()> {
 }
 
 fn copy(archive: &Path, member: &str, to: &Path) -> Result<()> {
-    with_member(archive, member, |reader| {
+    with_members(archive, &[member], |_, reader| {
         let mut file = File::create(to).with_context(|| format!("writing `{}`", to.display()))?;
         std::io::copy(reader, &mut file)?;
         Ok(())
     })
 }
 
-fn with_member(
+/// Hands over each of `members` with its index, in the order of the archive.
+fn with_members(
     archive: &Path,
-    member: &str,
-    mut use_it: impl FnMut(&mut dyn Read) -> Result<()>,
+    members: &[&str],
+    mut use_it: impl FnMut(usize, &mut dyn Read) -> Result<()>,
 ) -> Result<()> {
-    let place = || format!("reading `{member}` of `{}`", archive.display());
-    let file = BufReader::new(File::open(archive).with_context(place)?);
+    let place = |member: &str| format!("reading `{member}` of `{}`", archive.display());
+    let whole = || place(members.first().copied().unwrap_or_default());
+    let file = BufReader::new(File::open(archive).with_context(whole)?);
     let name = archive
         .file_name()
         .and_then(|n| n.to_str())
         .unwrap_or_default();
-    let mut seen = Vec::new();
+    let (mut seen, mut missing) = (Vec::new(), members.len());
+    let mut found = vec![false; members.len()];
     if name.ends_with(".zip") || name.ends_with(".whl") {
-        let mut zip = zip::ZipArchive::new(file).with_context(place)?;
-        if let Some(index) = zip.index_for_name(member) {
-            return use_it(&mut zip.by_index(index).with_context(place)?).with_context(place);
+        let mut zip = zip::ZipArchive::new(file).with_context(whole)?;
+        for (own, member) in members.iter().enumerate() {
+            if let Some(index) = zip.index_for_name(member) {
+                let at = || place(member);
+                use_it(own, &mut zip.by_index(index).with_context(at)?).with_context(at)?;
+                (found[own], missing) = (true, missing - 1);
+            }
         }
         seen.extend(zip.file_names().flatten().map(Into::into));
     } else if name.ends_with(".tar.gz") || name.ends_with(".tgz") {
         for item in tar::Archive::new(GzDecoder::new(file))
             .entries()
-            .with_context(place)?
+            .with_context(whole)?
         {
-            let mut item = item.with_context(place)?;
+            if missing == 0 {
+                break;
+            }
+            let mut item = item.with_context(whole)?;
             let path = item
                 .path()
-                .with_context(place)?
+                .with_context(whole)?
                 .to_string_lossy()
                 .into_owned();
-            if path == member {
-                return use_it(&mut item).with_context(place);
+            if let Some(own) = members.iter().position(|member| *member == path) {
+                use_it(own, &mut item).with_context(|| place(&path))?;
+                (found[own], missing) = (true, missing - 1);
             }
             seen.push(path);
         }
@@ -95,6 +119,10 @@ fn with_member(
             archive.display()
         );
     }
+    let missing = members.iter().zip(found).find(|(_, found)| !found);
+    let Some((member, _)) = missing else {
+        return Ok(());
+    };
     bail!(
         "`{}`: no member `{member}`{}",
         archive.display(),

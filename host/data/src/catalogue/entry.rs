@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::part::Part;
 use crate::dataset::{Labels, Shape};
 use crate::mapping::{Filter, Mapping};
 use crate::table::Format;
@@ -44,6 +45,9 @@ pub struct Entry {
     /// The tables of that file, read one after another.
     #[serde(default)]
     pub tables: Vec<TableSource>,
+    /// Several files with digests, instead of one.
+    #[serde(default)]
+    pub parts: Vec<Part>,
     /// Files of a data set of the hub, instead of a file with a digest.
     #[serde(default)]
     pub hub: Option<HubFiles>,
@@ -252,7 +256,7 @@ pub struct TableSource {
 
 impl Npm {
     /// Whether name and version are nothing but that: npm also takes addresses, folders and options.
-    fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(&self) -> bool {
         let word = |word: &str| {
             let allowed = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
             word.starts_with(|c: char| c.is_ascii_alphanumeric()) && word.chars().all(allowed)
@@ -274,14 +278,19 @@ impl Entry {
         // The name becomes a path under the cache, and entries come from strangers.
         let ways = [
             !entry.file.is_empty(),
+            !entry.parts.is_empty(),
             entry.hub.is_some(),
             entry.manual.is_some(),
             !entry.mix.is_empty(),
         ];
         ensure!(
             ways.iter().filter(|way| **way).count() == 1,
-            "catalogue entry `{name}`: one of `file`, `[hub]`, `[manual]` and `[[mix]]` says where it is from"
+            "catalogue entry `{name}`: one of `file`, `[[parts]]`, `[hub]`, `[manual]` and `[[mix]]` says where it is from"
         );
+        if !entry.parts.is_empty() {
+            entry.check_parts()?;
+            return Ok(entry);
+        }
         if entry.file.is_empty() {
             ensure!(
                 entry.kind == Kind::Data && entry.sources.is_empty() && entry.tables.is_empty(),
@@ -299,99 +308,8 @@ impl Entry {
             );
             return Ok(entry);
         }
-        ensure!(
-            is_file_name(&entry.file),
-            "catalogue entry `{name}`: file `{}` is not a plain name",
-            entry.file
-        );
-        ensure!(
-            !entry.sources.is_empty(),
-            "catalogue entry `{name}`: no sources"
-        );
-        entry.check_digest("sha256", &entry.sha256)?;
-        for source in &entry.sources {
-            if let Source::Hub(hub) = source {
-                ensure!(
-                    hub.repo.contains('/'),
-                    "catalogue entry `{name}`: hub repo `{}` is not `owner/name`",
-                    hub.repo
-                );
-            }
-            let (digest, member) = match source {
-                Source::Package(Package {
-                    name: package,
-                    file,
-                    sha256,
-                    member,
-                    ..
-                }) => {
-                    ensure!(
-                        is_file_name(file),
-                        "catalogue entry `{name}`: package file `{file}` is not a plain name"
-                    );
-                    // A word that starts with a dash would be an option of pip.
-                    ensure!(
-                        package.starts_with(|c: char| c.is_ascii_alphanumeric()),
-                        "catalogue entry `{name}`: `{package}` is not a package name"
-                    );
-                    (sha256, member)
-                }
-                Source::Npm(npm) => {
-                    ensure!(
-                        npm.is_plain(),
-                        "catalogue entry `{name}`: `{}@{}` is not a package with a version",
-                        npm.name,
-                        npm.version
-                    );
-                    (&npm.sha256, &npm.member)
-                }
-                Source::Hub(_) | Source::Url(_) => continue,
-            };
-            entry.check_digest("package sha256", digest)?;
-            match member {
-                Some(member) => ensure!(
-                    !member.path().is_empty(),
-                    "catalogue entry `{name}`: package without a member"
-                ),
-                None => ensure!(
-                    *digest == entry.sha256,
-                    "catalogue entry `{name}`: without a member the package is the file, and their digests differ"
-                ),
-            }
-        }
-        for table in &entry.tables {
-            ensure!(
-                table.field.is_none() || table.format == Format::Json,
-                "catalogue entry `{name}`: `field` is for tables of the format `json`"
-            );
-        }
-        match entry.kind {
-            Kind::Data => {
-                let at = || format!("catalogue entry `{name}`: data without tables");
-                let table = entry
-                    .tables
-                    .is_empty()
-                    .then(|| Format::of(Path::new(&entry.file)));
-                table.transpose().with_context(at)?;
-            }
-            Kind::Model | Kind::Interpreter => ensure!(
-                entry.tables.is_empty() && entry.columns.is_empty() && entry.labels.is_none(),
-                "catalogue entry `{name}`: a model or an interpreter has no tables, columns or labels"
-            ),
-        }
+        entry.check_file()?;
         Ok(entry)
-    }
-
-    fn check_digest(&self, what: &str, digest: &str) -> Result<()> {
-        let hexadecimal = digest
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
-        ensure!(
-            digest.len() == 64 && hexadecimal,
-            "catalogue entry `{}`: {what} `{digest}` is not 64 lower-case hexadecimal digits",
-            self.name
-        );
-        Ok(())
     }
 }
 

@@ -13,16 +13,12 @@ use crate::nearest::listed;
 use crate::table::{Files, Table};
 
 impl TableSource {
-    /// Its rows, from the entry's file.
-    fn open(&self, path: &Path) -> Result<Table> {
+    /// Its rows, from the entry's file, or from the bytes of its member there.
+    fn open(&self, path: &Path, bytes: Option<&[u8]>) -> Result<Table> {
         let (format, columns) = (self.format, &self.columns);
-        let table = match (&self.member, &self.field) {
-            (Some(member), None) => {
-                Table::parse(&archive::read(path, member)?, format, columns, member)?
-            }
-            (Some(member), Some(field)) => {
-                Table::parse_field(&archive::read(path, member)?, field, member)?
-            }
+        let table = match (self.member.as_ref().zip(bytes), &self.field) {
+            (Some((member, bytes)), None) => Table::parse(bytes, format, columns, member)?,
+            (Some((member, bytes)), Some(field)) => Table::parse_field(bytes, field, member)?,
             (None, None) => Table::open_as(path, format, columns, &path.display().to_string())?,
             (None, Some(field)) => Table::open_field(path, field)?,
         };
@@ -51,6 +47,9 @@ impl Entry {
             let folder = hub_data(repo, revision, files, split.as_deref(), cache, progress)?;
             return Files::find(&folder, files, split.as_deref());
         }
+        if !self.parts.is_empty() {
+            return self.fetch_parts(cache, progress);
+        }
         let Some(Manual { address, files }) = &self.manual else {
             return Ok(Files::these(vec![self.fetch(cache, progress)?]));
         };
@@ -70,15 +69,25 @@ impl Entry {
 
     /// The tables of a data entry's files, one after another, with the constants of each.
     pub fn table(&self, files: &Files) -> Result<Table> {
+        if !self.parts.is_empty() {
+            return self.table_of_parts(files);
+        }
         let [path] = files.paths() else {
             return Table::open_all(files);
         };
         if self.tables.is_empty() {
             return Table::open_all(files);
         }
+        let members: Vec<&str> = self
+            .tables
+            .iter()
+            .filter_map(|own| own.member.as_deref())
+            .collect();
+        let mut members = archive::read(path, &members)?.into_iter();
         let mut table = Table::default();
         for source in &self.tables {
-            let mut part = source.open(path)?;
+            let bytes = source.member.as_ref().and_then(|_| members.next());
+            let mut part = source.open(path, bytes.as_deref())?;
             for (column, value) in &source.constants {
                 part.constant(column, value);
             }

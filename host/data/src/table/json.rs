@@ -103,6 +103,14 @@ fn line_end(bytes: &Content, from: usize, buffer: &mut Vec<u8>) -> Result<usize>
     Ok(bytes.len())
 }
 
+/// Whether a JSON file is one of JSON lines, as many on the hub are: its first line is a whole object, and not its last.
+fn are_lines(bytes: &[u8]) -> bool {
+    let text = bytes.trim_ascii();
+    let end = memchr::memchr(b'\n', text);
+    text.first() == Some(&b'{')
+        && end.is_some_and(|end| serde_json::from_slice::<IgnoredAny>(&text[..end]).is_ok())
+}
+
 /// The lines of `range`, without their ends.
 fn lines(bytes: &[u8], range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
     let mut from = range.start;
@@ -145,6 +153,9 @@ impl Json {
     }
 
     pub(super) fn array(bytes: Content, name: &str) -> Result<Self> {
+        if are_lines(&bytes[after_bom(&bytes)..]) {
+            return Self::lines(bytes, name);
+        }
         let layout = rows(&bytes, &bytes[after_bom(&bytes)..])
             .map_err(|error| {
                 anyhow!(
