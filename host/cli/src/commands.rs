@@ -3,6 +3,7 @@
 pub(crate) mod aggregate;
 pub(crate) mod check;
 pub(crate) mod data;
+pub(crate) mod eval;
 pub(crate) mod helpers;
 pub(crate) mod model;
 pub(crate) mod partition;

@@ -26,6 +26,8 @@ fn main() -> ExitCode {
         Command::Run(arguments) => commands::run::run(&arguments),
         Command::Check(arguments) => commands::check::check(&arguments),
         Command::Aggregate(arguments) => commands::aggregate::aggregate(&arguments),
+        Command::Eval(arguments) => commands::eval::eval(&arguments),
+        Command::Benchmark(command) => commands::eval::benchmark(&command),
         Command::Score(arguments) => commands::score::score(&arguments),
         Command::Partition(arguments) => commands::partition::partition(&arguments),
         Command::Data(command) => commands::data::data(&command),
