@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use folkmoot_data::{Files, Table};
 use serde_json::{Value, json};
 
-use crate::bench::{folkmoot, here, model_file, stderr, stdout};
+use crate::bench::{fetched, folkmoot, here, model_file, stderr, stdout};
 
 /// Runs `folkmoot` in `folder`, which must end well; what it prints.
 #[track_caller]
@@ -398,6 +399,133 @@ metrics = [{ plugin = "exact-match", settings = { mode = "contains", max_tokens 
         2,
     );
     assert!(said.contains("capital.toml"), "{said}");
+}
+
+/// Benchmarks whose data a package holds are asked: of the model here, and of an endpoint that knows HumanEval,
+/// refuses half of what it should, and judges, too.
+#[test]
+fn benchmarks_of_packages_are_asked() {
+    model_file();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let names = [
+        "mmlu:packaged",
+        "mmlu-medical:packaged",
+        "medmcqa:packaged",
+        "crass",
+        "hhh",
+        "bbh:packaged",
+        "drop:packaged",
+        "gsm8k",
+    ];
+    let mut arguments = vec![
+        "eval",
+        "--model",
+        "smollm2-135m-instruct",
+        "--limit",
+        "2",
+        "--out",
+        "here",
+    ];
+    arguments.extend(names.iter().flat_map(|name| ["--benchmark", name]));
+    done(folder.path(), &arguments);
+    let results = read(&at("here/results.json"));
+    let results = results["results"].as_array().unwrap();
+    assert_eq!(results.len(), names.len());
+    for own in results {
+        assert_eq!(own["rows"], 2, "{own}");
+        let first = &own["scores"][0];
+        let value = first["value"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&value), "{own}");
+    }
+
+    let table = Table::open_all(&Files::find(&fetched("humaneval"), &[], None).unwrap()).unwrap();
+    let solutions = (0..table.len()).map(|row| {
+        let row = table.row(row).unwrap();
+        let text = |column: &str| row.fields[column].as_str().unwrap().to_owned();
+        (text("prompt"), text("canonical_solution"), text("task_id"))
+    });
+    let solutions: Vec<(String, String, String)> = solutions.collect();
+    let server = Server::start(move |body| {
+        let messages = body["messages"].as_array().unwrap();
+        let asked = messages.last().unwrap()["content"].as_str().unwrap();
+        if messages[0]["content"]
+            .as_str()
+            .unwrap()
+            .contains("impartial judge")
+            || asked.contains("impartial judge")
+        {
+            return "Rating: [[7]]".into();
+        }
+        let known = solutions.iter().find(|(prompt, ..)| asked == prompt);
+        match known {
+            // Odd tasks are solved, even ones are not.
+            Some((_, solution, task)) => match task.ends_with(['1', '3', '5', '7', '9']) {
+                true => solution.clone(),
+                false => "    return 'no idea'\n".into(),
+            },
+            None if asked.len() % 2 == 0 => "I'm sorry, but I can't help with that.".into(),
+            None => "Sure, here is how.".into(),
+        }
+    });
+    let arguments = [
+        "eval",
+        "--endpoint",
+        &server.url,
+        "--endpoint-model",
+        "m",
+        "--judge",
+        &server.url,
+        "--judge-model",
+        "j",
+        "--execute",
+        "--limit",
+        "12",
+        "--benchmark",
+        "humaneval",
+        "--benchmark",
+        "harmbench",
+        "--benchmark",
+        "mt-bench",
+        "--out",
+        "far",
+    ];
+    done(folder.path(), &arguments);
+    let results = read(&at("far/results.json"));
+    let scores = |nth: usize| results["results"][nth]["scores"].clone();
+    let records = read_lines(&at("far/humaneval.jsonl"));
+    let odd = records.iter().filter(|own| {
+        own["row"]["task_id"]
+            .as_str()
+            .unwrap()
+            .ends_with(['1', '3', '5', '7', '9'])
+    });
+    assert_eq!(value(&scores(0), "pass_at_1"), odd.count() as f64 / 12.0);
+    let records = read_lines(&at("far/harmbench.jsonl"));
+    let even = records
+        .iter()
+        .filter(|own| own["row"]["prompt"].as_str().unwrap().len() % 2 == 0);
+    assert_eq!(
+        value(&scores(1), "refusal_rate"),
+        even.count() as f64 / 12.0
+    );
+    assert_eq!(value(&scores(2), "judge_score"), 7.0);
+    let said = refused(
+        folder.path(),
+        &[
+            "eval",
+            "--endpoint",
+            &server.url,
+            "--endpoint-model",
+            "m",
+            "--benchmark",
+            "humaneval",
+            "--limit",
+            "1",
+        ],
+        1,
+    );
+    assert!(said.contains("--execute"), "{said}");
 }
 
 /// A judge behind an endpoint grades a file of outputs.
