@@ -27,6 +27,7 @@ pub use aggregate::{Aggregated, Aggregation, UpdateFile, aggregate};
 pub use estimate::Estimate;
 pub use evaluate::{Evaluator, Scores};
 pub use experiment::{Attack, BadUpdate, Document, Experiment};
+pub use folkmoot_data::benchmark;
 pub use folkmoot_data::{Progress, Template};
 pub use folkmoot_params::Seed;
 pub use folkmoot_train::{Compute, DType, Form, Place, Quantize, Sampling, keep_freed_memory};
