@@ -283,7 +283,12 @@ fn metrics_know_their_settings() {
                 let settings = Value::Object(metric.settings.clone());
                 let built = Metric::new(plugin(&metric.plugin, Kind::Metric), &settings);
                 let built = built.unwrap_or_else(|error| panic!("{name} {variant:?}: {error}"));
-                let told = built.plugin().scores.iter().map(|score| score.name.clone());
+                let told = built.plugin().description.traits["scores"]
+                    .as_array()
+                    .unwrap();
+                let told = told
+                    .iter()
+                    .map(|score| score["name"].as_str().unwrap().to_owned());
                 given.extend(told);
             }
             scores.insert((name.to_owned(), variant), given);
