@@ -61,6 +61,13 @@ mod aggregate;
 #[path = "features/sandbox.rs"]
 mod sandbox;
 
+/// Files of outputs, benchmarks, judges, and evaluation in runs.
+#[path = "features/evaluation.rs"]
+mod evaluation;
+/// Generated programs in the interpreter: HumanEval's solutions, wrong ones, hostile ones.
+#[path = "features/programs.rs"]
+mod programs;
+
 /// Messages for the mistakes that people make.
 #[path = "features/messages.rs"]
 mod messages;

@@ -67,9 +67,11 @@ fn metrics_agree_with_scikit_learn() {
     let cases = &golden["classification"];
     let metric = plugin("accuracy", Kind::Metric);
     let metric = Metric::new(metric, &json!({ "labels": cases["labels"] })).unwrap();
-    let mut observations = Observations::default();
+    let mut observations = Vec::new();
     for pair in cases["pairs"].as_array().unwrap() {
-        let example = json!({ "response": pair["expected"], "prompt": "?" }).to_string();
+        let example =
+            json!({ "response": pair["expected"], "reference": pair["expected"], "prompt": "?" })
+                .to_string();
         let reply = Reply {
             texts: vec![pair["generated"].as_str().unwrap().to_owned()],
             ..Reply::default()
@@ -82,11 +84,11 @@ fn metrics_agree_with_scikit_learn() {
                 .len(),
             0
         );
-        metric
-            .observe(&example, &[reply], &mut observations)
-            .unwrap();
+        observations.push(metric.observe(&example, &[reply]).unwrap());
     }
-    let scores = metric.summarize(&observations).unwrap();
+    let scores = metric
+        .summarize(&Observations::from_iter(observations))
+        .unwrap();
     close(
         "accuracy",
         score(&scores, "accuracy"),
@@ -109,16 +111,19 @@ fn metrics_agree_with_scikit_learn() {
 
     let cases = &golden["perplexity"];
     let metric = Metric::new(plugin("perplexity", Kind::Metric), &json!({})).unwrap();
-    let mut observations = Observations::default();
+    let example = r#"{ "prompt": "?", "continuation": " said" }"#;
+    let mut observations = Vec::new();
     for pair in cases["pairs"].as_array().unwrap() {
         let reply = Reply {
             log_likelihood: pair["log_likelihood"].as_f64().unwrap(),
             tokens: pair["tokens"].as_u64().unwrap() as u32,
             ..Reply::default()
         };
-        metric.observe("{}", &[reply], &mut observations).unwrap();
+        observations.push(metric.observe(example, &[reply]).unwrap());
     }
-    let scores = metric.summarize(&observations).unwrap();
+    let scores = metric
+        .summarize(&Observations::from_iter(observations))
+        .unwrap();
     close(
         "perplexity",
         score(&scores, "perplexity"),

@@ -22,6 +22,13 @@ pub(crate) enum Command {
     Check(ExperimentArguments),
     /// Run one round of an algorithm's server half on files made by any stack
     Aggregate(AggregateArguments),
+    /// Ask benchmarks of a model and, if there is one, an adapter
+    Eval(EvalArguments),
+    /// Score a file of outputs that any stack made
+    Score(ScoreArguments),
+    /// List and show benchmarks
+    #[command(subcommand)]
+    Benchmark(BenchmarkCommand),
     /// Deal the rows of a data file out to clients, and show how unlike the clients are
     Partition(PartitionArguments),
     /// List data sets, show rows as the model gets them, find broken and repeated ones
@@ -159,6 +166,122 @@ pub(crate) struct PartitionArguments {
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+}
+
+#[derive(Args)]
+pub(crate) struct ScoreArguments {
+    /// A metric by name, by the name of one of its scores, or a path to a component; may be given more than once
+    #[arg(long = "metric", value_name = "NAME|PATH", required = true)]
+    pub(crate) metrics: Vec<String>,
+    /// A setting of a metric; METRIC. may be left out where there is one
+    #[arg(long = "metric-arg", value_name = "[METRIC.]KEY=VALUE")]
+    pub(crate) metric_args: Vec<String>,
+    /// Rows with `prediction` and `reference` (a text, or a list of texts): JSONL, JSON, CSV, TSV, Parquet, Arrow
+    #[arg(long, value_name = "FILE")]
+    pub(crate) predictions: PathBuf,
+    /// Where the scores go, as JSON [default: printed only]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+    /// Where the record of every row goes, as JSONL
+    #[arg(long, value_name = "FILE")]
+    pub(crate) records: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) helpers: HelperArguments,
+    /// Threads [default: all]; the result does not depend on it
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+}
+
+/// Whom metrics may ask beside the model.
+#[derive(Args)]
+pub(crate) struct HelperArguments {
+    /// Let metrics run generated programs, in a sandbox without files, network or clock
+    #[arg(long)]
+    pub(crate) execute: bool,
+    /// An OpenAI-compatible endpoint that judges answers, e.g. https://api.openai.com/v1
+    #[arg(long, value_name = "URL", requires = "judge_model")]
+    pub(crate) judge: Option<String>,
+    /// The judge's name there
+    #[arg(long, value_name = "NAME")]
+    pub(crate) judge_model: Option<String>,
+    /// A setting of the judge's endpoint: key_env, requests_per_minute, parallel, retries, timeout, extra.seed, ...
+    #[arg(long = "judge-set", value_name = "KEY=VALUE", requires = "judge")]
+    pub(crate) judge_set: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct EvalArguments {
+    /// A benchmark by name, NAME:VARIANT, or a TOML file; may be given more than once
+    #[arg(
+        long = "benchmark",
+        value_name = "NAME[:VARIANT]|FILE",
+        required_unless_present = "suite"
+    )]
+    pub(crate) benchmarks: Vec<String>,
+    /// All benchmarks of a suite
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(crate) suite: Option<String>,
+    /// A name of the catalogue, hub:OWNER/NAME, a .gguf file or a folder
+    #[arg(long, required_unless_present = "endpoint")]
+    pub(crate) model: Option<String>,
+    /// A folder that folkmoot or PEFT wrote
+    #[arg(long, value_name = "DIR", requires = "model")]
+    pub(crate) adapter: Option<PathBuf>,
+    /// Ask a model behind an OpenAI-compatible endpoint instead
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "endpoint_model",
+        conflicts_with = "model"
+    )]
+    pub(crate) endpoint: Option<String>,
+    /// The model's name there
+    #[arg(long, value_name = "NAME")]
+    pub(crate) endpoint_model: Option<String>,
+    /// A setting of the endpoint: api, key_env, requests_per_minute, parallel, retries, timeout, extra.seed, ...
+    #[arg(long = "endpoint-set", value_name = "KEY=VALUE", requires = "endpoint")]
+    pub(crate) endpoint_set: Vec<String>,
+    /// What goes around prompts of benchmarks that are asked as a chat: plain, alpaca, vicuna, chatml, llama-2, llama-3,
+    /// mistral, gemma, zephyr, model (its own), or a minijinja file
+    #[arg(long, default_value = "model")]
+    pub(crate) template: String,
+    /// Ask at most so many rows of each benchmark, drawn in proportion from its groups
+    #[arg(long)]
+    pub(crate) limit: Option<usize>,
+    /// Where randomness comes from: of --limit, and of answers that are drawn
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// A folder for results.json and the record of every question, as JSONL
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) helpers: HelperArguments,
+    /// Hold the weights in this form: q8_0, q4_k, nf4, none
+    #[arg(long)]
+    pub(crate) quantize: Option<String>,
+    /// Compute in f32 or bf16
+    #[arg(long, default_value = "f32")]
+    pub(crate) compute: String,
+    /// Where the model runs: cpu, cuda, or cuda:N
+    #[arg(long, default_value = "cpu")]
+    pub(crate) device: String,
+    /// Questions that go through the model at once, as far as their tokens allow it
+    #[arg(long, default_value_t = 64)]
+    pub(crate) batch: usize,
+    /// Threads [default: all]; the result does not depend on it
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum BenchmarkCommand {
+    /// List benchmarks and suites
+    List,
+    /// Show what a benchmark is made of, and its first question as the model gets it
+    Info {
+        /// A name, NAME:VARIANT, or a TOML file
+        name: String,
+    },
 }
 
 #[derive(Subcommand)]

@@ -3,10 +3,13 @@
 pub(crate) mod aggregate;
 pub(crate) mod check;
 pub(crate) mod data;
+pub(crate) mod eval;
+pub(crate) mod helpers;
 pub(crate) mod model;
 pub(crate) mod partition;
 pub(crate) mod plugin;
 pub(crate) mod run;
+pub(crate) mod score;
 
 use folkmoot_engine::{Document, Event, Notes, Places, Setup, resolve};
 

@@ -49,6 +49,12 @@ pub(crate) fn catalogue() -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
+/// The user's own benchmarks, if there are any.
+pub(crate) fn benchmarks() -> Option<PathBuf> {
+    let folder = dirs::config_dir()?.join("folkmoot/benchmarks");
+    folder.is_dir().then_some(folder)
+}
+
 /// Where `--device` means.
 pub(crate) fn place(device: &str) -> Result<Place> {
     let (kind, number) = device.split_once(':').unwrap_or((device, "0"));
@@ -73,6 +79,8 @@ pub(crate) fn places(arguments: &ExperimentArguments, listener: Listener) -> Res
     let threads = threads(arguments.threads)?;
     Ok(Places {
         cache: cache()?.join("files"),
+        compiled: cache()?.join("compiled"),
+        answers: cache()?.join("answers"),
         catalogue: catalogue(),
         library: library(),
         sandbox: sandbox(listener)?,

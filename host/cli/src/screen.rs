@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use folkmoot_data::Progress;
-use folkmoot_engine::{Event, Row};
+use folkmoot_engine::{Event, Row, Spread};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Between two lines about the same download, where there is no terminal.
@@ -150,6 +150,21 @@ pub(crate) fn table(rows: &[Row], examples: usize) -> String {
             None => format!("{:.3}", score.value),
         });
         lines.push(std::iter::once(row.name.clone()).chain(scores).collect());
+    }
+    columns(&lines)
+}
+
+/// What the global model's scores are like across clients: one line per score.
+pub(crate) fn spread(spreads: &[Spread], clients: usize) -> String {
+    let names = spreads.first().map_or(&[][..], |own| &own.scores[..]);
+    let head = std::iter::once(format!("score on the rows of {clients} clients"));
+    let mut lines: Vec<Vec<String>> = vec![
+        head.chain(names.iter().map(|own| own.name.replace('_', " ")))
+            .collect(),
+    ];
+    for own in spreads {
+        let values = own.scores.iter().map(|score| format!("{:.3}", score.value));
+        lines.push(std::iter::once(own.of.clone()).chain(values).collect());
     }
     columns(&lines)
 }

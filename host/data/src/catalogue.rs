@@ -49,6 +49,7 @@ const EMBEDDED: &[(&str, &str)] = embedded![
     "conala",
     "concode",
     "crass-bigbench",
+    "cpython-wasi",
     "do-not-answer",
     "drop",
     "drop-bigbench",

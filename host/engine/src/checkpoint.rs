@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clients::Home;
 use crate::parcel::{open_state, pack_state};
+use crate::watch::Watch;
 
 /// The end of a round.
 pub(crate) struct Checkpoint {
@@ -21,6 +22,7 @@ pub(crate) struct Checkpoint {
     pub(crate) server: State,
     pub(crate) homes: BTreeMap<u32, Home>,
     pub(crate) roster: Vec<Seen>,
+    pub(crate) watch: Watch,
 }
 
 /// What the server knows of a client.
@@ -34,6 +36,9 @@ pub(crate) struct Seen {
 
 /// Written last: without it a checkpoint does not count.
 const ROSTER: &str = "roster.json";
+
+/// What was made of evaluations.
+const WATCH: &str = "watch.json";
 
 impl Checkpoint {
     /// Writes it under `folder`, and removes those before it.
@@ -62,6 +67,7 @@ impl Checkpoint {
                 write_whole(&file, &kept.to_safetensors()?)?;
             }
         }
+        write_whole(&own.join(WATCH), &serde_json::to_vec_pretty(&self.watch)?)?;
         write_whole(&own.join(ROSTER), &serde_json::to_vec_pretty(&self.roster)?)?;
         for (round, _) in rounds(folder)?
             .into_iter()
@@ -111,6 +117,7 @@ impl Checkpoint {
             server: open_state(&own.join("server.parcel"))?,
             homes,
             roster,
+            watch: serde_json::from_slice(&fs::read(own.join(WATCH))?)?,
         })
     }
 

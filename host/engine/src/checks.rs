@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use folkmoot_data::Shape;
-use folkmoot_plugin::Partitioner;
+use folkmoot_plugin::{Metric, Partitioner};
 use folkmoot_train::Quantize;
 
 use crate::experiment::Document;
@@ -172,8 +172,60 @@ pub(crate) fn check_numbers(document: &Document) -> Result<()> {
     if experiment.checkpoint.every == 0 {
         return no("checkpoint.every", "every is 0".into());
     }
+    if let Some(clients) = &experiment.evaluation.clients {
+        if clients.rows == 0 {
+            return no("evaluation.clients.rows", "rows is 0".into());
+        }
+        if clients.models.is_empty() {
+            return no("evaluation.clients.models", "no model".into());
+        }
+    }
+    if let Some(stop) = &experiment.evaluation.stop {
+        if stop.patience == 0 {
+            return no("evaluation.stop.patience", "patience is 0".into());
+        }
+        if !(stop.min_change.is_finite() && stop.min_change >= 0.0) {
+            let message = format!("min_change is {}, it must not be below 0", stop.min_change);
+            return no("evaluation.stop.min_change", message);
+        }
+    }
     if experiment.evaluation.metrics.is_empty() {
         return no("evaluation.metrics", "no metric".into());
+    }
+    Ok(())
+}
+
+/// Whether the scores that a run watches are scores of its metrics, and are looked at.
+pub(crate) fn check_watched(document: &Document, metrics: &[Metric]) -> Result<()> {
+    let evaluation = &document.experiment.evaluation;
+    let infos = metrics.iter().map(|metric| metric.plugin().scores());
+    let infos: Vec<Vec<String>> = infos
+        .map(|infos| infos.into_iter().map(|info| info.name).collect())
+        .collect();
+    let stop = evaluation.stop.as_ref().map(|stop| &stop.score);
+    let watched = [
+        ("evaluation.best", evaluation.best.as_ref()),
+        ("evaluation.stop.score", stop),
+    ];
+    for (key, score) in watched {
+        let Some(score) = score else { continue };
+        if evaluation.every == 0 {
+            let message = "without evaluations between rounds there is nothing to choose from\n\nhint: give `every`";
+            return Err(document.error(key, message));
+        }
+        let fits = |name: &String| match name.strip_suffix('*') {
+            Some(start) => score.starts_with(start),
+            None => name == score,
+        };
+        // A metric that does not say its scores may have any.
+        if !infos
+            .iter()
+            .any(|own| own.is_empty() || own.iter().any(fits))
+        {
+            let known = infos.concat().join(", ");
+            let message = format!("no metric has a score `{score}`; there are: {known}");
+            return Err(document.error(key, &message));
+        }
     }
     Ok(())
 }

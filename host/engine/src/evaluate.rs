@@ -1,35 +1,46 @@
 //! Metrics on the held-out rows: metric plugins ask, the model answers in batches.
 
-use std::sync::OnceLock;
+mod asked;
+pub(crate) mod clients;
+pub(crate) mod local;
+pub(crate) mod outcome;
+pub(crate) mod panel;
+mod programs;
+pub(crate) mod remote;
+pub(crate) mod written;
 
-use anyhow::{Context, Result, bail};
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
+
+use anyhow::{Context, Result};
 use folkmoot_data::{Dataset, Shape, Template, Tokenizer};
 use folkmoot_params::Params;
-use folkmoot_plugin::{Generation, Metric, Observations, Prompt, Question, Reply, Score};
-use folkmoot_train::{Adapter, Base, Decoding, Inference};
+use folkmoot_train::{Adapter, Base, Inference};
 use serde_json::{Map, Value};
 
 use crate::resolve::Setup;
-use crate::workers::Workers;
-
-/// Times a metric may ask about one example: a second turn, a judge, and room to spare.
-const TURNS: usize = 8;
-
-/// All scores of one model, in the order of the metrics.
-pub type Scores = Vec<Score>;
+pub use asked::{Evaluation, OnClients, Stop, Which};
+use local::Local;
+use outcome::{named, records};
+use panel::{Asked, Example, Judge, Panel, Programs, Scores, Subject, What};
 
 /// Held-out examples, ready to be asked about.
 pub struct Evaluator<'a> {
     setup: &'a Setup,
     /// Each example as the JSON object that metrics see.
-    examples: Vec<String>,
-    with_references: OnceLock<Vec<String>>,
+    examples: Vec<Example>,
+    with_references: OnceLock<Vec<Example>>,
 }
 
 impl<'a> Evaluator<'a> {
     /// Over the held-out rows of `setup`.
     pub fn new(setup: &'a Setup) -> Result<Self> {
-        let examples = examples(&setup.held_out, &setup.template, &setup.tokenizer)?;
+        Self::of(setup, &setup.held_out)
+    }
+
+    /// Over these rows.
+    pub(crate) fn of(setup: &'a Setup, rows: &Dataset) -> Result<Self> {
+        let examples = examples(rows, &setup.template, &setup.tokenizer)?;
         Ok(Self {
             setup,
             examples,
@@ -37,261 +48,112 @@ impl<'a> Evaluator<'a> {
         })
     }
 
+    /// How many rows.
+    pub(crate) fn count(&self) -> usize {
+        self.examples.len()
+    }
+
     /// The examples; pairs with the log-likelihoods of their answers under the base alone, computed once.
-    fn examples(&self, base: &Base) -> Result<&[String]> {
+    fn examples(&self, base: &Base) -> Result<&[Example]> {
         if self.setup.experiment.preference.is_none() {
             return Ok(&self.examples);
         }
         if let Some(examples) = self.with_references.get() {
             return Ok(examples);
         }
-        let inference = Inference::new(base, None)?;
         let parsed = self
             .examples
             .iter()
-            .map(|example| serde_json::from_str(example));
+            .map(|example| serde_json::from_str(&example.json));
         let mut parsed = parsed.collect::<Result<Vec<Map<String, Value>>, _>>()?;
         // Asked as metrics ask, both answers of an example in turn: batches are the same ones then, and so is
         // their rounding, so that the base's own rewards are exactly 0.
         let answers = Shape::Preference.answers();
-        let mut questions = Vec::with_capacity(answers.len() * parsed.len());
-        for (index, example) in parsed.iter().enumerate() {
-            let text = |key: &str| example[key].as_str().unwrap_or_default().to_owned();
-            for answer in answers {
-                let question = Question::Likelihood {
-                    context: text("prompt"),
-                    continuation: text(&format!("{answer}_continuation")),
-                };
-                questions.push((index, question));
+        let mut texts = Vec::with_capacity(answers.len() * parsed.len());
+        for (example, own) in parsed.iter().enumerate() {
+            let text = |key: &str| own[key].as_str().unwrap_or_default().to_owned();
+            for (nth, answer) in answers.iter().enumerate() {
+                let continuation = text(&format!("{answer}_continuation"));
+                texts.push((example, nth, text("prompt"), continuation));
             }
         }
-        let replies = self.answer(&questions, &inference)?;
-        for (place, ((index, _), reply)) in questions.iter().zip(replies).enumerate() {
-            let key = format!("{}_reference", answers[place % answers.len()]);
-            parsed[*index].insert(key, Value::from(reply.log_likelihood));
+        let asked = texts
+            .iter()
+            .map(|(example, nth, context, continuation)| Asked {
+                example: *example,
+                nth: *nth,
+                what: What::Likelihood(context, continuation),
+            });
+        let subject = self.subject(base, None)?;
+        let replies = subject.answer(&asked.collect::<Vec<_>>())?;
+        for ((example, nth, ..), reply) in texts.iter().zip(replies) {
+            let key = format!("{}_reference", answers[*nth]);
+            parsed[*example].insert(key, Value::from(reply.log_likelihood));
         }
-        let examples = parsed.into_iter().map(|own| Value::Object(own).to_string());
+        let examples = parsed.into_iter().zip(&self.examples);
+        let examples = examples.map(|(own, example)| Example {
+            json: Value::Object(own).to_string(),
+            place: example.place.clone(),
+        });
         Ok(self.with_references.get_or_init(|| examples.collect()))
     }
 
     /// The scores of the base with `adapter`, or of the base alone.
     pub fn scores(&self, base: &Base, adapter: Option<(&Adapter, &Params)>) -> Result<Scores> {
-        let examples = self.examples(base)?;
-        let inference = Inference::new(base, adapter)?;
-        let mut scores = Scores::new();
-        for metric in &self.setup.metrics {
-            scores.extend(self.metric(metric, examples, &inference)?);
-        }
-        Ok(scores)
+        Ok(self.recorded(base, adapter)?.0)
     }
 
-    fn metric(
+    /// The same with what was asked and answered, by metric and example.
+    pub(crate) fn recorded(
         &self,
-        metric: &Metric,
-        examples: &[String],
-        inference: &Inference,
-    ) -> Result<Scores> {
-        let mut replies: Vec<Vec<Reply>> = vec![Vec::new(); examples.len()];
-        let mut asking: Vec<usize> = (0..examples.len()).collect();
-        for turn in 0.. {
-            let mut questions = Vec::new();
-            let mut still = Vec::new();
-            for &example in &asking {
-                let asked = metric.ask(&examples[example], &replies[example])?;
-                if !asked.is_empty() {
-                    still.push(example);
-                }
-                questions.extend(asked.into_iter().map(|question| (example, question)));
-            }
-            if questions.is_empty() {
-                break;
-            }
-            if turn == TURNS {
-                bail!(
-                    "metric `{}` asked more than {TURNS} times about one example",
-                    metric.plugin().name
-                );
-            }
-            let answers = self.answer(&questions, inference)?;
-            for ((example, _), answer) in questions.iter().zip(answers) {
-                replies[*example].push(answer);
-            }
-            asking = still;
-        }
-        let mut observations = Observations::default();
-        for (example, replies) in examples.iter().zip(&replies) {
-            metric.observe(example, replies, &mut observations)?;
-        }
-        Ok(metric.summarize(&observations)?)
-    }
-
-    /// Answers in the order of the questions. Questions of like length go through the model together.
-    fn answer(&self, questions: &[(usize, Question)], inference: &Inference) -> Result<Vec<Reply>> {
-        let (tokenizer, template) = (&self.setup.tokenizer, &self.setup.template);
-        let mut jobs = Vec::with_capacity(questions.len());
-        for (index, (_, question)) in questions.iter().enumerate() {
-            jobs.push((index, Job::new(question, tokenizer, template)?));
-        }
-        jobs.sort_by_key(|(index, job)| (job.group(), job.length(), *index));
-        let same = |a: &(usize, Job), b: &(usize, Job)| a.1.group() == b.1.group();
-        let batches = jobs
-            .chunk_by(same)
-            .flat_map(|group| group.chunks(self.setup.experiment.evaluation.batch));
-        let batches: Vec<&[(usize, Job)]> = batches.collect();
-        let workers: Workers = self.setup.workers;
-        let done = workers.map(batches.len(), |batch| {
-            run(
-                batches[batch],
-                inference,
-                tokenizer,
-                self.setup.end_of_response,
-            )
-            .context("evaluation")
-        })?;
-        let mut answers = vec![Reply::default(); questions.len()];
-        for (batch, replies) in batches.iter().zip(done) {
-            for ((index, _), reply) in batch.iter().zip(replies) {
-                answers[*index] = reply;
-            }
-        }
-        Ok(answers)
-    }
-}
-
-/// A question in token ids.
-enum Job {
-    Generate {
-        ids: Vec<u32>,
-        max_tokens: usize,
-        stop: Vec<String>,
-    },
-    Likelihood {
-        ids: Vec<u32>,
-        from: usize,
-    },
-}
-
-impl Job {
-    fn new(question: &Question, tokenizer: &Tokenizer, template: &Template) -> Result<Self> {
-        let with_bos = |mut ids: Vec<u32>| match template.missing_bos(tokenizer, &ids) {
-            Some(bos) => {
-                ids.insert(0, bos);
-                (ids, 1)
-            }
-            None => (ids, 0),
+        base: &Base,
+        adapter: Option<(&Adapter, &Params)>,
+    ) -> Result<(Scores, Vec<Value>)> {
+        let examples = self.examples(base)?;
+        let subject = self.subject(base, adapter)?;
+        let panel = Panel {
+            subject: &subject,
+            judge: self.setup.judge.as_ref().map(|own| own as &dyn Judge),
+            programs: self.setup.programs.as_ref().map(|own| own as &dyn Programs),
+            workers: self.setup.workers,
         };
-        Ok(match question {
-            Question::Generate {
-                prompt: Prompt::Text(prompt),
-                how: Generation {
-                    max_tokens, stop, ..
-                },
-            } => Self::Generate {
-                ids: with_bos(tokenizer.encode(prompt)?).0,
-                max_tokens: *max_tokens as usize,
-                stop: stop.clone(),
-            },
-            Question::Likelihood {
-                context,
-                continuation,
-            } => {
-                let (ids, offsets) =
-                    tokenizer.encode_with_offsets(&format!("{context}{continuation}"))?;
-                // The first token that reaches into the continuation.
-                let from = offsets.iter().position(|(_, end)| *end > context.len());
-                let from = from.unwrap_or(ids.len());
-                let (ids, shift) = with_bos(ids);
-                let from = from + shift;
-                Self::Likelihood { ids, from }
-            }
-            other => bail!("{other:?} cannot be answered yet"),
+        let (mut scores, mut lines) = (Scores::new(), Vec::new());
+        for metric in &self.setup.metrics {
+            let name = &metric.plugin().name;
+            let found = panel.observe(metric, examples).context("evaluation")?;
+            lines.extend(records(name, examples, &found));
+            named(&mut scores, name, metric.summarize(&found.observations)?);
+        }
+        Ok((scores, lines))
+    }
+
+    fn subject<'s>(
+        &'s self,
+        base: &'s Base,
+        adapter: Option<(&'s Adapter, &'s Params)>,
+    ) -> Result<Local<'s>> {
+        let setup = self.setup;
+        Ok(Local {
+            inference: Inference::new(base, adapter)?,
+            tokenizer: &setup.tokenizer,
+            template: Some(&setup.template),
+            ends: vec![setup.end_of_response],
+            positions: base.positions(),
+            cut: false,
+            cuts: AtomicUsize::new(0),
+            batch: setup.experiment.evaluation.batch,
+            seed: setup.experiment.seed.derive("evaluation", 0),
+            workers: setup.workers,
         })
     }
-
-    /// Jobs of one group can share a batch.
-    fn group(&self) -> usize {
-        match self {
-            Self::Generate { max_tokens, .. } => 1 + max_tokens,
-            Self::Likelihood { .. } => 0,
-        }
-    }
-
-    fn length(&self) -> usize {
-        match self {
-            Self::Generate { ids, .. } | Self::Likelihood { ids, .. } => ids.len(),
-        }
-    }
-}
-
-fn run(
-    batch: &[(usize, Job)],
-    inference: &Inference,
-    tokenizer: &Tokenizer,
-    end: u32,
-) -> Result<Vec<Reply>> {
-    let (mut prompts, mut rows, mut longest) = (Vec::new(), Vec::new(), 0);
-    for (_, job) in batch {
-        match job {
-            Job::Generate {
-                ids, max_tokens, ..
-            } => {
-                prompts.push(ids.clone());
-                longest = *max_tokens;
-            }
-            Job::Likelihood { ids, from } => rows.push((ids.clone(), *from)),
-        }
-    }
-    let stops: Vec<&[String]> = batch
-        .iter()
-        .filter_map(|(_, job)| match job {
-            Job::Generate { stop, .. } => Some(&stop[..]),
-            Job::Likelihood { .. } => None,
-        })
-        .collect();
-    let stopped = |row: usize, ids: &[u32]| {
-        let stops = stops[row].iter();
-        !stops.as_slice().is_empty()
-            && tokenizer
-                .decode(ids)
-                .is_ok_and(|text| stops.clone().any(|stop| text.contains(stop.as_str())))
-    };
-    let decoding = Decoding {
-        stop: &stopped,
-        ..Decoding::greedy(longest, std::slice::from_ref(&end))
-    };
-    let mut generated = inference.generate(&prompts, &decoding)?.into_iter();
-    let mut likelihoods = inference.likelihood(&rows)?.into_iter();
-    let reply = |(_, job): &(usize, Job)| match job {
-        Job::Generate { stop, .. } => {
-            let continuation = generated.next().context("an answer for every prompt")?;
-            let mut text = tokenizer.decode(&continuation.ids)?;
-            if let Some(at) = stop
-                .iter()
-                .filter_map(|stop| text.find(stop.as_str()))
-                .min()
-            {
-                text.truncate(at);
-            }
-            Ok(Reply {
-                texts: vec![text],
-                ..Reply::default()
-            })
-        }
-        Job::Likelihood { .. } => {
-            let likelihood = likelihoods.next().context("an answer for every row")?;
-            Ok(Reply {
-                log_likelihood: likelihood.sum,
-                tokens: likelihood.tokens as u32,
-                greedy: likelihood.greedy,
-                ..Reply::default()
-            })
-        }
-    };
-    batch.iter().map(reply).collect()
 }
 
 /// Each row as the JSON object that metrics see.
-fn examples(held_out: &Dataset, template: &Template, tokenizer: &Tokenizer) -> Result<Vec<String>> {
+fn examples(
+    held_out: &Dataset,
+    template: &Template,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<Example>> {
     let rows = held_out.examples()?;
     let answers = held_out.shape().answers();
     let rows = rows.iter().map(|row| {
@@ -308,7 +170,15 @@ fn examples(held_out: &Dataset, template: &Template, tokenizer: &Tokenizer) -> R
             let continuation = continuation.with_context(|| row.place())?;
             fields.insert(key, Value::from(continuation));
         }
-        Ok(Value::Object(fields).to_string())
+        // What every metric compares with, unless the data has a column of that name.
+        if let ([answer], false) = (answers, fields.contains_key("reference")) {
+            let reference = fields.get(*answer).cloned();
+            fields.extend(reference.map(|own| ("reference".to_owned(), own)));
+        }
+        Ok(Example {
+            place: row.place(),
+            json: Value::Object(fields).to_string(),
+        })
     });
     rows.collect()
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use toml::de::{DeTable, DeValue};
 
 use crate::Overrides;
+use crate::evaluate::Evaluation;
 use crate::hygiene::Hygiene;
 
 /// An experiment, in the order of the data's flow.
@@ -273,23 +274,6 @@ pub struct Plugged {
     pub plugin: String,
     #[serde(default)]
     pub settings: toml::Table,
-}
-
-/// `[evaluation]`: on the held-out rows, after some rounds and after the last.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Evaluation {
-    /// Rounds between evaluations; 0: only after the last.
-    #[serde(default)]
-    pub every: u32,
-    /// Prompts that go through the model at once.
-    #[serde(default = "default_evaluation_batch")]
-    pub batch: usize,
-    pub metrics: Vec<Plugged>,
-}
-
-fn default_evaluation_batch() -> usize {
-    32
 }
 
 /// `[compare]`: what the result is set beside.

@@ -1,13 +1,16 @@
 //! A model by itself: continuing texts, and merging an adapter into it.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicUsize;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use folkmoot_data::{Catalogue, Progress, Role, Template, Tokenizer, Turn};
-use folkmoot_params::Params;
+use folkmoot_data::{Catalogue, Progress, Role, Template, Tokenizer, Turn, digest_of};
+use folkmoot_params::{Params, Seed};
 use folkmoot_train::{Adapter, Base, DType, Decoding, Form, Inference, Sampling, merge};
 
+use crate::evaluate::local::Local;
 use crate::resolve::{find_model, read_tokenizer};
+use crate::source::memory;
 use crate::workers::Workers;
 
 /// A model with what it needs to read and write text.
@@ -92,8 +95,7 @@ impl Model {
             }
         });
         let prompts = prompts.collect::<Result<Vec<_>>>()?;
-        let base = Base::read(&self.path, how.form)?;
-        base.notes().iter().for_each(|text| note(text));
+        let base = self.base(how.form, note)?;
         let adapter = self.adapter.as_ref();
         let inference = Inference::new(&base, adapter.map(|(adapter, params)| (adapter, params)))?;
         let batches: Vec<&[Vec<u32>]> = prompts.chunks(how.batch.max(1)).collect();
@@ -126,6 +128,52 @@ impl Model {
             Ok(text)
         });
         answers.collect()
+    }
+
+    /// Reads the weights.
+    pub fn base(&self, form: Form, note: &dyn Fn(&str)) -> Result<Base> {
+        let base = Base::read(&self.path, form)?;
+        base.notes().iter().for_each(|text| note(text));
+        Ok(base)
+    }
+
+    /// The model as one that metrics ask, `base` being its weights. Prompts that are too long lose their
+    /// beginning.
+    pub fn subject<'a>(
+        &'a self,
+        base: &'a Base,
+        template: Option<&'a Template>,
+        batch: usize,
+        seed: Seed,
+        workers: Workers,
+    ) -> Result<Local<'a>> {
+        let adapter = self.adapter.as_ref();
+        let mut ends = vec![self.tokenizer.eos()];
+        if let Some(template) = template {
+            ends.push(template.end_of_response(&self.tokenizer)?);
+        }
+        Ok(Local {
+            inference: Inference::new(base, adapter.map(|(adapter, params)| (adapter, params)))?,
+            tokenizer: &self.tokenizer,
+            template,
+            ends,
+            positions: base.positions(),
+            cut: true,
+            cuts: AtomicUsize::new(0),
+            batch,
+            seed,
+            workers,
+        })
+    }
+
+    /// Its tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// SHA-256 of its file, remembered in `cache`.
+    pub fn digest(&self, cache: &Path) -> Result<String> {
+        digest_of(&self.path, &memory(cache))
     }
 
     /// Writes the model with its adapter merged into it to the folder `out`; gives the files.

@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use folkmoot_federation::write_whole;
 use folkmoot_params::Params;
-use folkmoot_plugin::{Note, Plugin, Said, Score};
+use folkmoot_plugin::{Note, Plugin, Said};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::checkpoint::Checkpoint;
-use crate::evaluate::Scores;
+use crate::evaluate::clients::EvaluationLine;
+use crate::evaluate::outcome::scores_json;
+use crate::evaluate::panel::Scores;
 use crate::resolve::Setup;
 use crate::updates::Dropped;
 
@@ -22,6 +24,7 @@ pub struct Record {
     folder: PathBuf,
     rounds: String,
     clients: String,
+    evaluations: String,
     log: File,
     checkpoint: Option<Checkpoint>,
 }
@@ -93,6 +96,9 @@ impl Record {
         record.write("experiment.toml", experiment_text(setup)?.as_bytes())?;
         record.write_json("digests.json", &digests(setup))?;
         record.write_json("shards.json", &json!({ "clients": setup.shards }))?;
+        if !setup.kept_rows.is_empty() {
+            record.write_json("kept.json", &json!({ "clients": setup.kept_rows }))?;
+        }
         Ok(record)
     }
 
@@ -125,6 +131,7 @@ impl Record {
         for (name, lines) in [
             ("rounds.jsonl", &mut record.rounds),
             ("clients.jsonl", &mut record.clients),
+            ("evaluations.jsonl", &mut record.evaluations),
         ] {
             if folder.join(name).is_file() {
                 for line in read(name)?.lines() {
@@ -158,6 +165,7 @@ impl Record {
             folder: folder.to_owned(),
             rounds: String::new(),
             clients: String::new(),
+            evaluations: String::new(),
             log: log.with_context(|| format!("run folder `{}`", folder.display()))?,
             checkpoint: None,
         })
@@ -191,6 +199,41 @@ impl Record {
         self.rounds.push('\n');
         self.write("clients.jsonl", self.clients.as_bytes())?;
         self.write("rounds.jsonl", self.rounds.as_bytes())
+    }
+
+    /// Scores of clients' models, instead of those that the round may have had before.
+    pub(crate) fn evaluations(&mut self, lines: &[EvaluationLine]) -> Result<()> {
+        if let Some(first) = lines.first() {
+            // A resumed run evaluates its end again.
+            let before = format!("{{\"round\":{},\"model\":\"{}\"", first.round, first.model);
+            let kept = self.evaluations.lines();
+            let kept = kept.filter(|line| !line.starts_with(&before));
+            self.evaluations = kept.map(|line| format!("{line}\n")).collect();
+        }
+        for line in lines {
+            self.evaluations.push_str(&serde_json::to_string(line)?);
+            self.evaluations.push('\n');
+        }
+        self.write("evaluations.jsonl", self.evaluations.as_bytes())
+    }
+
+    /// What was asked about each held-out row, and answered.
+    pub(crate) fn examples(&self, model: &str, lines: &[Value]) -> Result<()> {
+        let folder = self.folder.join("examples");
+        fs::create_dir_all(&folder).with_context(|| format!("`{}`", folder.display()))?;
+        let mut text = String::new();
+        for line in lines {
+            text.push_str(&line.to_string());
+            text.push('\n');
+        }
+        let name = model.replace(|c: char| !c.is_alphanumeric() && c != '-', "-");
+        write_whole(&folder.join(format!("{name}.jsonl")), text.as_bytes())
+    }
+
+    /// Which round's adapter is kept as `best`.
+    pub(crate) fn best(&self, round: u32, scores: &Scores) -> Result<()> {
+        let own = json!({ "round": round, "scores": scores_json(scores) });
+        self.write_json("best.json", &own)
     }
 
     pub(crate) fn adapter(&self, setup: &Setup, name: &str, params: &Params) -> Result<()> {
@@ -230,17 +273,8 @@ impl Record {
 
     /// The final table.
     pub(crate) fn scores(&self, rows: &[Row]) -> Result<()> {
-        let score = |score: &Score| {
-            json!({
-                "name": score.name,
-                "value": score.value,
-                "higher-is-better": score.higher_is_better,
-                "standard-error": score.standard_error,
-            })
-        };
-        let rows = rows.iter().map(|row| {
-            json!({ "model": row.name, "scores": row.scores.iter().map(score).collect::<Vec<_>>() })
-        });
+        let row = |row: &Row| json!({ "model": row.name, "scores": scores_json(&row.scores) });
+        let rows = rows.iter().map(row);
         self.write_json("scores.json", &Value::from(rows.collect::<Vec<_>>()))
     }
 
@@ -267,6 +301,12 @@ fn digests(setup: &Setup) -> Value {
         plugin(setup.algorithm.plugin()),
     ];
     plugins.extend(setup.metrics.iter().map(|metric| plugin(metric.plugin())));
+    plugins.extend(
+        setup
+            .across
+            .iter()
+            .map(|across| plugin(across.higher.plugin())),
+    );
     let files = setup
         .digests
         .iter()

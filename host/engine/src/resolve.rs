@@ -11,12 +11,17 @@ use folkmoot_data::{
     Table, Template, Tokenizer, digest_of, hub_model,
 };
 use folkmoot_params::Params;
-use folkmoot_plugin::{Algorithm, Kind, Library, Metric, Partitioner, PluginError, Sandbox};
+use folkmoot_plugin::{
+    Algorithm, Interpreter, Kind, Library, Metric, Partitioner, PluginError, Sandbox,
+};
 use folkmoot_train::{Architecture, Base, Form, Place};
 
-use crate::checks::{check_clients, check_cohort, check_numbers, check_shape};
+use crate::checks::{check_clients, check_cohort, check_numbers, check_shape, check_watched};
+use crate::evaluate::clients::{Across, keep_rows};
+use crate::evaluate::remote::Remote;
 use crate::experiment::{Document, Experiment};
 use crate::hygiene::{Hygiene, duplicates};
+use crate::interpreter::open_interpreter;
 use crate::rows::Rows;
 use crate::run::Event;
 use crate::source::{Choice, Source, memory};
@@ -27,6 +32,10 @@ use crate::workers::Workers;
 pub struct Places {
     /// Fetched models and data.
     pub cache: PathBuf,
+    /// Compiled code.
+    pub compiled: PathBuf,
+    /// What endpoints answered.
+    pub answers: PathBuf,
     /// The user's catalogue entries, if there are any.
     pub catalogue: Option<PathBuf>,
     pub library: Library,
@@ -55,11 +64,19 @@ pub struct Setup {
     pub training_rows: Dataset,
     /// The rows of each client.
     pub shards: Vec<Vec<u32>>,
+    /// The rows that each client keeps for evaluation; of no client where none is asked for.
+    pub kept_rows: Vec<Vec<u32>>,
     /// The adapter that round 1 starts from.
     pub initial: Params,
     pub partitioner: Partitioner,
     pub algorithm: Algorithm,
     pub metrics: Vec<Metric>,
+    /// What looks across clients, where clients are evaluated.
+    pub across: Option<Across>,
+    /// Who judges answers, if anyone does.
+    pub judge: Option<Remote>,
+    /// Where generated programs run, if they may.
+    pub programs: Option<Interpreter>,
     pub workers: Workers,
     /// How the base is held, and where.
     pub form: Form,
@@ -72,9 +89,30 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
     let experiment = &document.experiment;
     check_numbers(document)?;
     let (partitioner, algorithm, metrics) = load_plugins(document, places)?;
+    check_watched(document, &metrics)?;
+    let across = match &experiment.evaluation.clients {
+        None => None,
+        Some(_) => Some(across(places)?),
+    };
     check_clients(document, &partitioner)?;
     let catalogue = Catalogue::new(places.catalogue.as_deref())?;
+    let judge = match &experiment.evaluation.judge {
+        None => None,
+        Some(endpoint) => Some(
+            Remote::open(endpoint, &places.answers)
+                .map_err(|error| document.error("evaluation.judge", &format!("{error:#}")))?,
+        ),
+    };
     let mut told = |progress| on(Event::Fetch(progress));
+    let programs = match experiment.evaluation.execute {
+        false => None,
+        true => Some(open_interpreter(
+            &catalogue,
+            &places.cache,
+            &places.compiled,
+            &mut told,
+        )?),
+    };
     let base_path = find_base(document, &catalogue, &places.cache, &mut told)?;
     let architecture = Base::peek(&base_path)?;
     let tokenizer = read_tokenizer(&base_path)?;
@@ -131,6 +169,11 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
             on,
         )?;
     }
+    let kept_rows = match &experiment.evaluation.clients {
+        None => Vec::new(),
+        Some(on_clients) => keep_rows(&mut shards, on_clients.rows, experiment.seed)
+            .map_err(|error| document.error("evaluation.clients.rows", &error))?,
+    };
     let initial = experiment.adapter.init(
         &base_path,
         &architecture,
@@ -154,10 +197,14 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
         held_out: prepared.held_out,
         training_rows: prepared.training,
         shards,
+        kept_rows,
         initial,
         partitioner,
         algorithm,
         metrics,
+        across,
+        judge,
+        programs,
         workers: places.workers,
         form: Form {
             place: places.place,
@@ -225,6 +272,21 @@ fn load_plugins(
         Metric::new(plugin, &json(&metric.settings)?).map_err(at("evaluation.metrics"))
     });
     Ok((partitioner, algorithm, metrics.collect::<Result<_>>()?))
+}
+
+/// The metric that looks across clients.
+fn across(places: &Places) -> Result<Across> {
+    let metric = |higher: bool| -> Result<Metric> {
+        let plugin = places
+            .library
+            .load(&places.sandbox, "across-clients", Kind::Metric)?;
+        let settings = serde_json::json!({ "higher_is_better": higher });
+        Ok(Metric::new(plugin, &settings)?)
+    };
+    Ok(Across {
+        higher: metric(true)?,
+        lower: metric(false)?,
+    })
 }
 
 fn find_base(

@@ -1,24 +1,27 @@
 //! The rounds of a run: sample, train, aggregate, evaluate, record.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use folkmoot_data::Progress;
 use folkmoot_federation::{Federation, InProcess};
-use folkmoot_params::{Objective, Params};
+use folkmoot_params::Params;
 use folkmoot_plugin::{Client, Listener, Message, Note, Round, State, Update};
-use folkmoot_train::{Base, Schedule, Training, train};
+use folkmoot_train::{Base, Schedule, Training};
 use rand::seq::index::sample;
 
 use crate::BadUpdate;
 use crate::checkpoint::{Checkpoint, Seen};
-use crate::clients::{Worksite, batch_seed, shard};
-use crate::evaluate::{Evaluator, Scores};
+use crate::clients::Worksite;
+use crate::evaluate::Evaluator;
+use crate::evaluate::clients::{Spread, sets};
 use crate::record::{ClientLine, Record, RoundLine, Row, Seconds};
 use crate::resolve::Setup;
 use crate::updates::{Dropped, Expected};
+use crate::watch::Watch;
+
+mod scoring;
 
 /// What a run tells whoever watches it.
 #[derive(Debug)]
@@ -77,6 +80,8 @@ impl Notes {
 pub struct Outcome {
     /// Base, clients alone, federation: those that the experiment asks for.
     pub rows: Vec<Row>,
+    /// What the global model's scores are like across clients, where clients are evaluated.
+    pub clients: Vec<Spread>,
     pub global: Params,
     /// Rounds that were run; fewer than the experiment's where it was resumed.
     pub rounds: u32,
@@ -113,12 +118,14 @@ pub fn run(
             federation: &exchange,
             homes: Mutex::default(),
         },
+        client_sets: sets(setup)?,
+        watch: Watch::default(),
         clients: clients(setup),
         roster: vec![Seen::default(); setup.shards.len()],
     };
     let mut rows = Vec::new();
     if setup.experiment.compare.base {
-        rows.push(run.scored("base", None)?);
+        rows.push(run.scored(record, "base", None)?);
     }
     let mut state = State::default();
     let mut global = setup.initial.clone();
@@ -132,14 +139,21 @@ pub fn run(
             done = checkpoint.round;
             (global, state) = (checkpoint.global, checkpoint.server);
             *run.site.homes()? = checkpoint.homes;
-            run.roster = checkpoint.roster;
+            (run.roster, run.watch) = (checkpoint.roster, checkpoint.watch);
             run.introduce(done);
             exchange.advance(0, done)?;
         }
         None => setup.algorithm.start(&global, &mut state)?,
     }
     let (mut seconds, mut training_seconds) = (0.0, 0.0);
-    for number in done + 1..=setup.experiment.rounds {
+    let mut ran = done;
+    // A run that ended early has no round left.
+    let until = if run.watch.stopped {
+        done
+    } else {
+        setup.experiment.rounds
+    };
+    for number in done + 1..=until {
         let started = Instant::now();
         let round = setup.round(number);
         exchange.advance(number - 1, number)?;
@@ -154,13 +168,27 @@ pub fn run(
             .algorithm
             .aggregate(round, &global, &updates, &mut state)?;
         let step_norm = next.sub(&global)?.norm();
-        global = next;
+        let before = std::mem::replace(&mut global, next);
         let mut spent = Seconds {
             train: train_seconds,
             ..Seconds::default()
         };
-        let scores = run.evaluate_between(number, &global, &mut spent)?;
-        let last = number == setup.experiment.rounds;
+        let mut last = number == setup.experiment.rounds;
+        let seen = run.evaluate_between(record, number, &global, &mut spent)?;
+        if seen.stop {
+            last = true;
+            let said = format!("stopped after round {number}: no better for a while");
+            record.log(&said)?;
+            on(Event::Note(said));
+        }
+        run.evaluate_clients(
+            record,
+            number,
+            (&before, &global),
+            &updates,
+            &mut spent,
+            last,
+        )?;
         let due = last || number.is_multiple_of(setup.experiment.checkpoint.every);
         if due {
             record.adapter(setup, &format!("round-{number:04}"), &global)?;
@@ -178,7 +206,7 @@ pub fn run(
                 loss,
                 step_norm,
                 seconds: spent,
-                scores,
+                scores: seen.values,
                 dropped,
                 reports,
             },
@@ -195,6 +223,7 @@ pub fn run(
                 server: state.clone(),
                 homes: run.site.homes()?.clone(),
                 roster: run.roster.clone(),
+                watch: run.watch.clone(),
             })?;
         }
         let (total, training) = (spent.total, spent.train);
@@ -207,6 +236,10 @@ pub fn run(
             seconds: total,
             training,
         });
+        ran = number;
+        if last {
+            break;
+        }
     }
     record.adapter(setup, "final", &global)?;
     for (client, home) in run.site.homes()?.iter() {
@@ -215,9 +248,22 @@ pub fn run(
         }
     }
     // What the last round's exchange held is recorded now.
-    exchange.advance(setup.experiment.rounds, setup.experiment.rounds + 1)?;
-    rows.extend(run.alone()?);
-    rows.push(run.scored(&setup.algorithm.plugin().name, Some(&global))?);
+    exchange.advance(ran, ran + 1)?;
+    let alone = run.alone()?;
+    for (client, params) in &alone {
+        rows.push(run.scored(record, &format!("client {client} alone"), Some(params))?);
+    }
+    let name = &setup.algorithm.plugin().name;
+    let last = run.scored(record, name, Some(&global))?;
+    run.keep_best(record, ran, &last.scores, &global)?;
+    rows.push(last);
+    if let Some(best) = run.watch.best.as_ref().filter(|best| best.round != ran) {
+        rows.push(Row {
+            name: format!("{name}, best (round {})", best.round),
+            scores: best.scores.clone(),
+        });
+    }
+    let clients = run.across_clients(record, ran, &global, &alone)?;
     record.notes(notes.take())?;
     for row in &rows {
         let scores = row
@@ -233,8 +279,9 @@ pub fn run(
     record.scores(&rows)?;
     Ok(Outcome {
         rows,
+        clients,
         global,
-        rounds: setup.experiment.rounds - done,
+        rounds: ran - done,
         seconds,
         training_seconds,
     })
@@ -244,6 +291,9 @@ struct Run<'a> {
     setup: &'a Setup,
     on: &'a (dyn Fn(Event) + Sync),
     evaluator: Evaluator<'a>,
+    /// Of each client, where clients are evaluated.
+    client_sets: Vec<Evaluator<'a>>,
+    watch: Watch,
     site: Worksite<'a>,
     clients: Vec<Client>,
     roster: Vec<Seen>,
@@ -399,81 +449,6 @@ impl Run<'_> {
             client.figures = seen.figures.clone();
             client.idle = seen.last.map(|last| round - last);
         }
-    }
-
-    /// Scores after this round, if it is one of those; the last round is scored by the final table.
-    fn evaluate_between(
-        &self,
-        number: u32,
-        global: &Params,
-        spent: &mut Seconds,
-    ) -> Result<BTreeMap<String, f64>> {
-        let every = self.setup.experiment.evaluation.every;
-        if every == 0 || !number.is_multiple_of(every) || number == self.setup.experiment.rounds {
-            return Ok(BTreeMap::new());
-        }
-        let started = Instant::now();
-        let row = self.scored(&format!("round {number}"), Some(global))?;
-        spent.evaluate = started.elapsed().as_secs_f64();
-        Ok(row
-            .scores
-            .into_iter()
-            .map(|score| (score.name, score.value))
-            .collect())
-    }
-
-    /// The largest clients, each trained alone from the same start for the same number of steps.
-    fn alone(&self) -> Result<Vec<Row>> {
-        let setup = self.setup;
-        let mut order: Vec<u32> = (0..setup.shards.len() as u32).collect();
-        order.sort_by_key(|client| std::cmp::Reverse(setup.shards[*client as usize].len()));
-        order.truncate(setup.experiment.compare.alone as usize);
-        if order.is_empty() {
-            return Ok(Vec::new());
-        }
-        let names: Vec<String> = order.iter().map(u32::to_string).collect();
-        (self.on)(Event::Note(format!(
-            "training alone, for comparison: client {}",
-            names.join(", client ")
-        )));
-        let trained = setup.workers.map(order.len(), |index| {
-            let client = order[index];
-            let data = shard(setup, client);
-            let mut params = setup.initial.clone();
-            for number in 1..=setup.experiment.rounds {
-                let seed = batch_seed(setup.experiment.seed, number, client);
-                let (adapter, training) = (&setup.experiment.adapter, setup.training(number));
-                let plain = Objective::default();
-                let trained = train(
-                    self.site.base,
-                    adapter,
-                    &params,
-                    &data,
-                    &training,
-                    &plain,
-                    seed,
-                );
-                params = trained
-                    .with_context(|| format!("client {client} alone, round {number}"))?
-                    .params;
-            }
-            Ok(params)
-        })?;
-        let rows = order.iter().zip(&trained);
-        rows.map(|(client, params)| self.scored(&format!("client {client} alone"), Some(params)))
-            .collect()
-    }
-
-    fn scored(&self, name: &str, params: Option<&Params>) -> Result<Row> {
-        (self.on)(Event::Note(format!("evaluating {name}")));
-        let adapter = params.map(|params| (&self.setup.experiment.adapter, params));
-        let scores: Scores = self.evaluator.scores(self.site.base, adapter)?;
-        let row = Row {
-            name: name.to_owned(),
-            scores,
-        };
-        (self.on)(Event::Scored(row.clone()));
-        Ok(row)
     }
 }
 

@@ -52,6 +52,16 @@ pub struct Description {
     pub settings: serde_json::Value,
 }
 
+/// What a metric says of one of its scores.
+#[derive(Clone, PartialEq, Eq, Deserialize, Debug)]
+pub struct ScoreInfo {
+    pub name: String,
+    pub meaning: String,
+    pub higher_is_better: bool,
+    /// How its standard error is found: `closed_form`, `bootstrap` or `none`.
+    pub error: String,
+}
+
 /// A plugin, ready to be called.
 pub struct Plugin {
     pub name: String,
@@ -151,8 +161,16 @@ impl Plugin {
         settings(&self.description.settings)
     }
 
+    /// What a metric says of its scores; empty for other kinds, or where it says nothing.
+    pub fn scores(&self) -> Vec<ScoreInfo> {
+        let scores = self.description.traits.get("scores").cloned();
+        scores
+            .and_then(|scores| serde_json::from_value(scores).ok())
+            .unwrap_or_default()
+    }
+
     /// Refuses a plugin of another kind.
-    pub(crate) fn expect(self, expected: Kind) -> Result<Self, PluginError> {
+    pub fn expect(self, expected: Kind) -> Result<Self, PluginError> {
         match self.kind == expected {
             true => Ok(self),
             false => Err(PluginError::WrongKind {

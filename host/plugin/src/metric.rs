@@ -22,15 +22,16 @@ pub struct Metric {
 #[derive(Clone, Default, Debug)]
 pub struct Observations(Vec<Observed>);
 
+impl FromIterator<Observed> for Observations {
+    fn from_iter<I: IntoIterator<Item = Observed>>(examples: I) -> Self {
+        Self(examples.into_iter().collect())
+    }
+}
+
 impl Observations {
     /// One record per example, in the order of observing.
     pub fn examples(&self) -> &[Observed] {
         &self.0
-    }
-
-    /// Adds what was observed elsewhere.
-    pub fn extend(&mut self, other: Self) {
-        self.0.extend(other.0);
     }
 
     /// Everything in an order that depends on what was observed only, so that neither batches nor the order
@@ -89,13 +90,8 @@ impl Metric {
             .0)
     }
 
-    /// Adds what the answers about one example say.
-    pub fn observe(
-        &self,
-        example: &str,
-        answers: &[Reply],
-        observations: &mut Observations,
-    ) -> Result<(), PluginError> {
+    /// What the answers about one example say.
+    pub fn observe(&self, example: &str, answers: &[Reply]) -> Result<Observed, PluginError> {
         let mut observed = 0;
         let mut done = called_fallibly(&self.plugin, "observe", Seed(0), |store, instance| {
             let guest = self.indices.load(&mut *store, instance)?;
@@ -111,9 +107,7 @@ impl Metric {
             .data_mut()
             .table
             .delete(Resource::<Observed>::new_own(observed));
-        let taken = taken.map_err(|error| self.plugin.bad_output("observe", error.to_string()))?;
-        observations.0.push(taken);
-        Ok(())
+        taken.map_err(|error| self.plugin.bad_output("observe", error.to_string()))
     }
 
     /// The scores over everything observed: finite numbers, none named twice.

@@ -278,9 +278,14 @@ impl Base {
         x
     }
 
+    /// Tokens that a text may have.
+    pub fn positions(&self) -> usize {
+        self.architecture.positions.min(POSITIONS)
+    }
+
     /// Refuses token ids and lengths that this model has no place for.
     pub(crate) fn check(&self, ids: &[u32]) -> Result<()> {
-        let longest = self.architecture.positions.min(POSITIONS);
+        let longest = self.positions();
         ensure!(
             ids.len() <= longest,
             "{} tokens, the model takes {longest}",

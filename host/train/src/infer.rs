@@ -1,15 +1,16 @@
-//! Answers of the base with what was learnt: continuations with cached keys and values, and likelihoods.
-//! Nothing here differentiates.
+//! Answers of the base with what was learnt: continuations with kept keys and values, and likelihoods. What
+//! questions have in common goes through the model once. Nothing here differentiates.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 use folkmoot_params::Params;
 
 use crate::base::{Base, EMBEDDING, HEAD, NORM};
-use crate::decoder::predictions;
-use crate::kernels::attention::Attention;
-use crate::kernels::{Lay, cap_row, cross_entropy_row, dot, matmul, rms_norm, softmax};
+use crate::forest::{Forest, Piece};
+use crate::kernels::shared::Past;
+use crate::kernels::{Lay, cap_row, cross_entropy_row, matmul, rms_norm};
 use crate::layer::{Site, Slots};
 use crate::sampling::Sampler;
 use crate::{Adapter, Example, Sampling};
@@ -39,6 +40,8 @@ pub struct Decoding<'a> {
     pub ends: &'a [u32],
     /// None: the likeliest token each time.
     pub sampling: Option<Sampling>,
+    /// Whose random numbers each prompt gets; empty: those of its place in the list.
+    pub streams: &'a [u64],
     /// Told a prompt's number and its answer so far; whether the answer is complete.
     pub stop: &'a dyn Fn(usize, &[u32]) -> bool,
 }
@@ -50,6 +53,7 @@ impl<'a> Decoding<'a> {
             max_tokens,
             ends,
             sampling: None,
+            streams: &[],
             stop: &|_, _| false,
         }
     }
@@ -66,13 +70,6 @@ struct Learnt<'a> {
     params: &'a Params,
     /// Whether the tables are among the parameters, too.
     full: bool,
-}
-
-/// Keys (rotated) and values of one row in one layer: (tokens, key width) each.
-#[derive(Clone, Default)]
-struct Cache {
-    keys: Vec<f32>,
-    values: Vec<f32>,
 }
 
 impl<'a> Inference<'a> {
@@ -94,12 +91,15 @@ impl<'a> Inference<'a> {
 
     /// Logits of every position, (Σ tokens, vocabulary), rows one after another.
     pub fn logits(&self, rows: &[Vec<u32>]) -> Result<Vec<f32>> {
-        let hidden = self.hidden(rows, None)?;
-        Ok(self.head(&hidden))
+        let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        let forest = self.forest(&rows)?;
+        let hidden = self.hidden(&forest, None);
+        let places: Vec<usize> = (0..rows.len()).flat_map(|row| forest.places(row)).collect();
+        Ok(self.head(&self.taken(&hidden, &places)))
     }
 
     /// The continuation of each prompt. What is sampled for a prompt depends on the seed and the
-    /// prompt's place in the list only.
+    /// prompt's stream only.
     pub fn generate(&self, prompts: &[Vec<u32>], how: &Decoding) -> Result<Vec<Continuation>> {
         for prompt in prompts {
             ensure!(!prompt.is_empty(), "a prompt has no token");
@@ -109,25 +109,31 @@ impl<'a> Inference<'a> {
             self.base.check(&whole)?;
         }
         let mut samplers: Vec<Option<Sampler>> = (0..prompts.len())
-            .map(|row| how.sampling.as_ref().map(|own| Sampler::new(own, row)))
+            .map(|row| {
+                let stream = how.streams.get(row).copied().unwrap_or(row as u64);
+                how.sampling.as_ref().map(|own| Sampler::new(own, stream))
+            })
             .collect();
-        let mut caches = vec![vec![Cache::default(); self.base.layers.len()]; prompts.len()];
-        let hidden = self.hidden(prompts, Some(&mut caches))?;
-        let a = self.base.architecture();
-        let width = a.hidden;
-        let mut end = 0;
-        let mut last = Vec::with_capacity(prompts.len() * width);
-        for prompt in prompts {
-            end += prompt.len();
-            last.extend_from_slice(&hidden[(end - 1) * width..end * width]);
-        }
+        let rows: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
+        let forest = self.forest(&rows)?;
+        let layers = self.base.layers.len();
+        let mut kept = Kept {
+            shared: vec![Past::default(); layers],
+            paths: (0..rows.len()).map(|row| forest.row(row)).collect(),
+            own: vec![vec![Past::default(); layers]; rows.len()],
+        };
+        let hidden = self.hidden(&forest, Some(&mut kept.shared));
+        let ends: Vec<usize> = kept.paths.iter().filter_map(|path| end(path)).collect();
+        let mut last = self.taken(&hidden, &ends);
+        drop(hidden);
+        let vocabulary = self.base.architecture().vocabulary;
         let mut answers = vec![Continuation { ids: Vec::new() }; prompts.len()];
         let mut open: Vec<usize> = (0..prompts.len()).collect();
         for step in 0..how.max_tokens {
             let logits = self.head(&last);
             let mut still = Vec::new();
             let mut ids = Vec::new();
-            for (row, logits) in open.iter().zip(logits.chunks_exact(a.vocabulary)) {
+            for (row, logits) in open.iter().zip(logits.chunks_exact(vocabulary)) {
                 let id = match &mut samplers[*row] {
                     Some(sampler) => sampler.choose(logits, &prompts[*row], &answers[*row].ids)?,
                     None => argmax(logits),
@@ -145,120 +151,153 @@ impl<'a> Inference<'a> {
             if open.is_empty() || step + 1 == how.max_tokens {
                 break;
             }
-            last = self.next(&ids, &open, &mut caches);
+            last = self.next(&ids, &open, &mut kept);
         }
         Ok(answers)
     }
 
     /// The likelihood of the tokens from `from` on in each row, each given what stands before it.
     pub fn likelihood(&self, rows: &[(Vec<u32>, usize)]) -> Result<Vec<Likelihood>> {
-        let examples: Vec<Example> = rows
+        let asked: Vec<(&[u32], Vec<usize>)> = rows
             .iter()
-            .map(|(ids, from)| Example {
-                ids: ids.clone(),
-                trained: (0..ids.len()).map(|at| at >= *from).collect(),
-            })
+            .map(|(ids, from)| (&ids[..], (*from.max(&1)..ids.len()).collect()))
             .collect();
-        self.likelihoods(&examples.iter().collect::<Vec<_>>())
+        self.likelihoods(&asked)
     }
 
     /// Σ ln p of the trained tokens of each row.
     pub fn sums(&self, rows: &[&Example]) -> Result<Vec<f64>> {
-        let likelihoods = self.likelihoods(rows)?;
+        let trained = |row: &Example| (1..row.ids.len()).filter(|at| row.trained[*at]).collect();
+        let asked: Vec<(&[u32], Vec<usize>)> = rows
+            .iter()
+            .map(|row| (&row.ids[..], trained(row)))
+            .collect();
+        let likelihoods = self.likelihoods(&asked)?;
         Ok(likelihoods.into_iter().map(|own| own.sum).collect())
     }
 
-    fn likelihoods(&self, rows: &[&Example]) -> Result<Vec<Likelihood>> {
-        let ids: Vec<Vec<u32>> = rows.iter().map(|row| row.ids.clone()).collect();
-        let hidden = self.hidden(&ids, None)?;
-        let a = self.base.architecture();
-        let (width, vocabulary) = (a.hidden, a.vocabulary);
-        let (positions, targets, counts) = predictions(rows);
-        let at = |position: &u32| &hidden[*position as usize * width..][..width];
-        let predicting: Vec<f32> = positions.iter().flat_map(at).copied().collect();
-        let most = (LOGITS / vocabulary).clamp(16, 512);
-        let mut each = Vec::with_capacity(targets.len());
-        for (hidden, targets) in predicting.chunks(most * width).zip(targets.chunks(most)) {
-            let mut logits = self.head(hidden);
-            for (row, id) in logits.chunks_exact_mut(vocabulary).zip(targets) {
-                let greedy = argmax(row) == *id;
-                each.push((cross_entropy_row(row, *id as usize, 1.0), greedy));
+    /// Of each row the likelihood of the tokens at the positions given, none of which is the first.
+    fn likelihoods(&self, asked: &[(&[u32], Vec<usize>)]) -> Result<Vec<Likelihood>> {
+        for (ids, _) in asked {
+            self.base.check(ids).context("evaluation")?;
+        }
+        // What the last token of a row predicts is not asked: options that are one token share all.
+        let rows = asked.iter().map(|(ids, _)| match ids {
+            [before @ .., _] => before,
+            [] => ids,
+        });
+        let forest = Forest::new(&rows.collect::<Vec<_>>());
+        // The places that predict, and what of: each goes through the head once.
+        let mut predicting: BTreeMap<usize, Vec<(usize, usize)>> = BTreeMap::new();
+        for (row, (_, positions)) in asked.iter().enumerate() {
+            let places = forest.places(row);
+            for &position in positions {
+                let own = predicting.entry(places[position - 1]).or_default();
+                own.push((row, position));
             }
         }
-        let mut rest = &each[..];
-        let answers = counts.iter().map(|count| {
-            let (own, after) = rest.split_at(*count);
-            rest = after;
+        let hidden = self.hidden(&forest, None);
+        let vocabulary = self.base.architecture().vocabulary;
+        let places: Vec<usize> = predicting.keys().copied().collect();
+        let targets: Vec<&Vec<(usize, usize)>> = predicting.values().collect();
+        let mut each: Vec<Vec<(usize, f64, bool)>> = vec![Vec::new(); asked.len()];
+        let most = (LOGITS / vocabulary).clamp(16, 512);
+        let mut scratch = vec![0f32; vocabulary];
+        for (places, targets) in places.chunks(most).zip(targets.chunks(most)) {
+            let logits = self.head(&self.taken(&hidden, places));
+            for (logits, targets) in logits.chunks_exact(vocabulary).zip(targets) {
+                let likeliest = argmax(logits);
+                for (row, position) in *targets {
+                    let id = asked[*row].0[*position];
+                    scratch.copy_from_slice(logits);
+                    let loss = cross_entropy_row(&mut scratch, id as usize, 1.0);
+                    each[*row].push((*position, loss, likeliest == id));
+                }
+            }
+        }
+        let answers = each.into_iter().map(|mut own| {
+            // Places are in the forest's order; sums are in the row's.
+            own.sort_by_key(|(position, ..)| *position);
             Likelihood {
-                sum: -own.iter().map(|(loss, _)| loss).sum::<f64>(),
-                tokens: *count,
-                greedy: own.iter().all(|(_, greedy)| *greedy),
+                sum: -own.iter().map(|(_, loss, _)| loss).sum::<f64>(),
+                tokens: own.len(),
+                greedy: own.iter().all(|(.., greedy)| *greedy),
             }
         });
         Ok(answers.collect())
     }
 
-    /// Hidden states after the last layer, normed: (Σ tokens, hidden). Fills `caches` by row and layer.
-    fn hidden(
-        &self,
-        rows: &[Vec<u32>],
-        mut caches: Option<&mut Vec<Vec<Cache>>>,
-    ) -> Result<Vec<f32>> {
+    fn forest(&self, rows: &[&[u32]]) -> Result<Forest> {
         for row in rows {
             self.base.check(row).context("evaluation")?;
         }
-        let lengths: Vec<usize> = rows.iter().map(Vec::len).collect();
-        let mut x = self.embed(&rows.concat());
-        for index in 0..self.base.layers.len() {
-            let attention = self.base.attention(index);
-            let heads = attention.heads;
-            let key_width = heads.key * heads.dim;
-            let attend = |q: &[f32], k: &[f32], v: &[f32]| {
-                if let Some(caches) = &mut caches {
-                    let mut first = 0;
-                    for (cache, length) in caches.iter_mut().zip(&lengths) {
-                        let own = first * key_width..(first + length) * key_width;
-                        let mut keys = k[own.clone()].to_vec();
-                        for (at, head) in keys.chunks_exact_mut(heads.dim).enumerate() {
-                            attention.rotary.turn(head, at / heads.key, false);
-                        }
-                        cache[index].keys = keys;
-                        cache[index].values = v[own].to_vec();
-                        first += length;
-                    }
-                }
-                attention.forward(&lengths, q, k, v)
-            };
-            x = self.site(index).forward_with(&x, attend).0;
-        }
-        Ok(self.normed(&x))
+        Ok(Forest::new(rows))
     }
 
-    /// One more token for each of the rows `open`.
-    fn next(&self, ids: &[u32], open: &[usize], caches: &mut [Vec<Cache>]) -> Vec<f32> {
-        let mut x = self.embed(ids);
-        let layers = 0..self.base.layers.len();
-        for index in layers {
+    /// Hidden states after the last layer, normed: (tokens, hidden). Leaves each layer's keys and values in
+    /// `past`.
+    fn hidden(&self, forest: &Forest, mut past: Option<&mut Vec<Past>>) -> Vec<f32> {
+        let positions = forest.positions();
+        let mut x = self.embed(forest.ids());
+        for index in 0..self.base.layers.len() {
             let attention = self.base.attention(index);
             let attend = |q: &[f32], k: &[f32], v: &[f32]| {
-                let mut out = vec![0f32; q.len()];
-                let heads = attention.heads;
-                let (width, key_width) = (heads.query * heads.dim, heads.key * heads.dim);
-                for (at, row) in open.iter().enumerate() {
-                    let (own, keys) = (
-                        at * width..(at + 1) * width,
-                        at * key_width..(at + 1) * key_width,
-                    );
-                    let cache = &mut caches[*row][index];
-                    cache.keys.extend_from_slice(&k[keys.clone()]);
-                    cache.values.extend_from_slice(&v[keys]);
-                    attend_to(&attention, cache, &q[own.clone()], &mut out[own]);
+                let q = attention.turned(q, &positions, attention.scale);
+                let own = Past {
+                    keys: attention.turned(k, &positions, 1.0),
+                    values: v.to_vec(),
+                };
+                let out = attention.forward_shared(forest, &q, &own);
+                if let Some(past) = &mut past {
+                    past[index] = own;
                 }
                 out
             };
             x = self.site(index).forward_with(&x, attend).0;
         }
         self.normed(&x)
+    }
+
+    /// One more token for each of the rows `open`.
+    fn next(&self, ids: &[u32], open: &[usize], kept: &mut Kept) -> Vec<f32> {
+        let key_width = self.base.attention(0).heads.key * self.base.attention(0).heads.dim;
+        let positions = open.iter().map(|row| {
+            let shared = kept.paths[*row].last();
+            let shared = shared.map_or(0, |last| last.position + last.length);
+            shared + kept.own[*row][0].keys.len() / key_width
+        });
+        let positions: Vec<usize> = positions.collect();
+        let mut x = self.embed(ids);
+        for index in 0..self.base.layers.len() {
+            let attention = self.base.attention(index);
+            let heads = attention.heads;
+            let (width, key_width) = (heads.query * heads.dim, heads.key * heads.dim);
+            let attend = |q: &[f32], k: &[f32], v: &[f32]| {
+                let q = attention.turned(q, &positions, attention.scale);
+                let k = attention.turned(k, &positions, 1.0);
+                let mut out = vec![0f32; q.len()];
+                let rows = open.iter().zip(k.chunks_exact(key_width));
+                let rows = rows.zip(v.chunks_exact(key_width));
+                let rows = rows.zip(q.chunks_exact(width).zip(out.chunks_exact_mut(width)));
+                for (((row, k), v), (q, out)) in rows {
+                    let own = &mut kept.own[*row][index];
+                    own.keys.extend_from_slice(k);
+                    own.values.extend_from_slice(v);
+                    let shared = (&kept.shared[index], &kept.paths[*row][..]);
+                    attention.attend_to(shared, own, q, out);
+                }
+                out
+            };
+            x = self.site(index).forward_with(&x, attend).0;
+        }
+        self.normed(&x)
+    }
+
+    /// The rows of `hidden` at `places`, one after another.
+    fn taken(&self, hidden: &[f32], places: &[usize]) -> Vec<f32> {
+        let width = self.base.architecture().hidden;
+        let row = |place: &usize| &hidden[place * width..(place + 1) * width];
+        places.iter().flat_map(row).copied().collect()
     }
 
     fn site(&self, index: usize) -> Site<'_> {
@@ -323,39 +362,19 @@ impl<'a> Inference<'a> {
     }
 }
 
-/// One query's attention to a row's cache, whose last key and value are its own, the key not yet rotated.
-fn attend_to(attention: &Attention, cache: &mut Cache, q: &[f32], out: &mut [f32]) {
-    let heads = attention.heads;
-    let (dim, key_width) = (heads.dim, heads.key * heads.dim);
-    let position = cache.keys.len() / key_width - 1;
-    for head in cache.keys[position * key_width..].chunks_exact_mut(dim) {
-        attention.rotary.turn(head, position, false);
-    }
-    let from = attention.first_seen(position);
-    let mut scores = vec![0f32; position + 1 - from];
-    let (keys, values) = (
-        &cache.keys[from * key_width..],
-        &cache.values[from * key_width..],
-    );
-    for (head, (q, out)) in q
-        .chunks_exact(dim)
-        .zip(out.chunks_exact_mut(dim))
-        .enumerate()
-    {
-        let mut q = q.to_vec();
-        attention.rotary.turn(&mut q, position, false);
-        let shared = head / heads.group() * dim;
-        for (score, key) in scores.iter_mut().zip(keys.chunks_exact(key_width)) {
-            *score = dot(&q, &key[shared..shared + dim]) * attention.scale;
-        }
-        attention.cap(&mut scores);
-        softmax(&mut scores);
-        for (p, value) in scores.iter().zip(values.chunks_exact(key_width)) {
-            for (out, v) in out.iter_mut().zip(&value[shared..shared + dim]) {
-                *out += p * v;
-            }
-        }
-    }
+/// Keys and values of a generation, by layer.
+struct Kept {
+    /// Of the prompts' tokens, each once.
+    shared: Vec<Past>,
+    /// Where each prompt's are.
+    paths: Vec<Vec<Piece>>,
+    /// Of each answer's tokens.
+    own: Vec<Vec<Past>>,
+}
+
+/// The place of a row's last token.
+fn end(path: &[Piece]) -> Option<usize> {
+    path.last().map(|last| last.first + last.length - 1)
 }
 
 /// The first index of the largest value.

@@ -7,6 +7,7 @@ pub(crate) mod attention;
 pub(crate) mod bf16;
 mod elementwise;
 mod matmul;
+pub(crate) mod shared;
 
 pub(crate) use elementwise::{
     cap_row, capped_cross_entropy_row, cross_entropy_row, gated, gated_backward, rms_norm,

@@ -9,6 +9,7 @@ mod architecture;
 mod base;
 mod decoder;
 mod dropout;
+mod forest;
 mod head;
 mod infer;
 mod kernels;

@@ -50,8 +50,8 @@ pub(crate) struct Sampler {
 }
 
 impl Sampler {
-    /// For prompt `row` of a list.
-    pub(crate) fn new(sampling: &Sampling, row: usize) -> Self {
+    /// With the random numbers of `stream`.
+    pub(crate) fn new(sampling: &Sampling, stream: u64) -> Self {
         let temperature = sampling.temperature;
         let kind = match (sampling.top_k, sampling.top_p) {
             _ if temperature == 0.0 => Kind::ArgMax,
@@ -60,7 +60,7 @@ impl Sampler {
             (None, Some(p)) => Kind::TopP { p, temperature },
             (Some(k), Some(p)) => Kind::TopKThenTopP { k, p, temperature },
         };
-        let seed = sampling.seed.derive("prompt", row as u64);
+        let seed = sampling.seed.derive("prompt", stream);
         Self {
             processor: LogitsProcessor::from_sampling(seed.0, kind),
             penalty: sampling.repetition_penalty,

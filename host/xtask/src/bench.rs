@@ -2,6 +2,7 @@
 
 mod aggregate;
 mod data;
+mod eval;
 mod train;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub(crate) enum Bench {
     Aggregate(aggregate::Arguments),
     /// Seconds from files to tokens beside TRL and tokenizers, and from rows to clients beside Flower Datasets
     Data(data::Arguments),
+    /// Multiple-choice questions per second beside transformers and lm-evaluation-harness
+    Eval(eval::Arguments),
 }
 
 pub(crate) fn run(bench: &Bench) -> Result<()> {
@@ -28,6 +31,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Train(arguments) => train::run(arguments),
         Bench::Aggregate(arguments) => aggregate::run(arguments),
         Bench::Data(arguments) => data::run(arguments),
+        Bench::Eval(arguments) => eval::run(arguments),
     }
 }
 

@@ -31,12 +31,16 @@ mod algorithm;
 mod block_kernel;
 mod choices;
 mod describe;
+#[cfg(feature = "extract")]
+pub mod extract;
+pub mod judge;
 mod metric;
 mod params;
 mod partitioner;
 mod run;
 pub mod split;
 pub mod statistics;
+pub mod text;
 
 #[cfg(not(target_family = "wasm"))]
 pub mod native;

@@ -196,6 +196,14 @@ impl Observations {
         let add = |total: (f64, f64), value: (f64, f64)| (total.0 + value.0, total.1 + value.1);
         values.into_iter().fold((0.0, 0.0), add)
     }
+
+    /// The mean over examples of a quantity, each example's being sum / weight, and its standard error
+    /// ([`crate::statistics::mean`]).
+    pub fn mean_of(&self, name: &str) -> (f64, Option<f64>) {
+        let values = self.values(name).into_iter();
+        let values: Vec<f64> = values.map(|(sum, weight)| sum / weight).collect();
+        crate::statistics::mean(&values)
+    }
 }
 
 /// Makes `$plugin` the metric of this component.

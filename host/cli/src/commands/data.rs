@@ -66,7 +66,7 @@ fn info(name: &str) -> Result<()> {
     let entry = catalogue.get(name)?;
     ensure!(
         entry.kind == Kind::Data,
-        "catalogue entry `{name}` is a model, not a data set"
+        "catalogue entry `{name}` is no data set"
     );
     let mut lines = vec![
         ("name", name.to_owned()),

@@ -116,7 +116,7 @@ fn find(model: &str, adapter: Option<&Path>, screen: &Screen) -> Result<Model> {
 }
 
 /// A setting by the name that experiments use for it.
-fn named<T: DeserializeOwned>(flag: &str, name: &str) -> Result<T> {
+pub(crate) fn named<T: DeserializeOwned>(flag: &str, name: &str) -> Result<T> {
     let value = serde_json::Value::from(name);
     serde_json::from_value(value).map_err(|error| anyhow::anyhow!("{flag} {name}: {error}"))
 }

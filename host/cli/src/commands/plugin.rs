@@ -57,6 +57,24 @@ fn describe(plugin: &Plugin) -> String {
     for reference in &description.references {
         text.push_str(&format!("reference {reference}\n"));
     }
+    let scores = plugin.scores();
+    if !scores.is_empty() {
+        let mut rows = vec![
+            ["score", "better", "standard error", "meaning"]
+                .map(str::to_owned)
+                .to_vec(),
+        ];
+        rows.extend(scores.into_iter().map(|score| {
+            let better = if score.higher_is_better {
+                "higher"
+            } else {
+                "lower"
+            };
+            let error = score.error.replace('_', " ");
+            vec![score.name, better.into(), error, score.meaning]
+        }));
+        text.push_str(&format!("\n{}\n", columns(&rows)));
+    }
     let settings = plugin.settings();
     if settings.is_empty() {
         text.push_str("\nno settings");

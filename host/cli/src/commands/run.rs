@@ -6,7 +6,7 @@ use folkmoot_engine::{Notes, Record, run as run_rounds};
 
 use super::{Done, Failure, resolved};
 use crate::arguments::RunArguments;
-use crate::screen::{Screen, table};
+use crate::screen::{Screen, spread, table};
 
 pub(crate) fn run(arguments: &RunArguments) -> Done {
     let (screen, notes) = (Screen::new(), Notes::default());
@@ -33,6 +33,9 @@ pub(crate) fn run(arguments: &RunArguments) -> Done {
         ));
     }
     println!("{}", table(&outcome.rows, setup.held_out.len()));
+    if !outcome.clients.is_empty() {
+        println!("\n{}", spread(&outcome.clients, setup.kept_rows.len()));
+    }
     Ok(())
 }
 

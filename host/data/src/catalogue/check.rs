@@ -85,9 +85,9 @@ impl Entry {
                     .then(|| Format::of(Path::new(&entry.file)));
                 table.transpose().with_context(at)?;
             }
-            Kind::Model => ensure!(
+            Kind::Model | Kind::Interpreter => ensure!(
                 entry.tables.is_empty() && entry.columns.is_empty() && entry.labels.is_none(),
-                "catalogue entry `{name}`: a model has no tables, columns or labels"
+                "catalogue entry `{name}`: a model or an interpreter has no tables, columns or labels"
             ),
         }
         Ok(())

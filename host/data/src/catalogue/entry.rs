@@ -135,6 +135,8 @@ pub enum Kind {
     Model,
     /// Data to train on or to evaluate with.
     Data,
+    /// What runs generated programs.
+    Interpreter,
 }
 
 /// One place a file can be had from.

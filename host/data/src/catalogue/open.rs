@@ -34,7 +34,7 @@ impl Entry {
     pub fn data(&self, cache: &Path, progress: &mut dyn FnMut(Progress)) -> Result<Files> {
         ensure!(
             self.kind == Kind::Data,
-            "catalogue entry `{}` is a model, not a data set",
+            "catalogue entry `{}` is no data set",
             self.name
         );
         if let Some(HubFiles {

@@ -136,7 +136,7 @@ pub struct Reply {
 }
 
 /// One score of a metric.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Score {
     pub name: String,
     pub value: f64,

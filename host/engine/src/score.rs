@@ -1,0 +1,128 @@
+//! `folkmoot score`: metrics on a file of outputs, of whatever stack.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail, ensure};
+use folkmoot_data::{Files, Table, Wanted};
+use folkmoot_plugin::{Kind, Library, Metric, Plugin, PluginError, Sandbox};
+use serde_json::{Map, Value};
+
+use crate::evaluate::outcome::{named, records};
+use crate::evaluate::panel::{Example, Judge, Panel, Programs, Scores};
+use crate::evaluate::written::Written;
+use crate::workers::Workers;
+
+/// A file of outputs, read.
+pub struct Outputs {
+    written: Written,
+    examples: Vec<Example>,
+}
+
+/// What came of scoring.
+pub struct Scored {
+    pub scores: Scores,
+    /// Per metric and row: what was answered and observed.
+    pub records: Vec<Value>,
+}
+
+impl Outputs {
+    /// Reads rows with `prediction` and `reference` from a file or folder of any format that data may have.
+    pub fn read(path: &Path) -> Result<Self> {
+        let named = || format!("predictions `{}`", path.display());
+        ensure!(path.exists(), "{}: it is not there", named());
+        let table = Table::open_all(&Files::find(path, &[], None)?).with_context(named)?;
+        ensure!(!table.is_empty(), "{}: there is no row", named());
+        let all: Vec<u32> = (0..table.len() as u32).collect();
+        let rows = table.map(&all, &Wanted::All, |row, fields| {
+            let place = table.place(row);
+            match fields {
+                Ok(fields) => Ok((place, plain(fields))),
+                Err(cause) => bail!("{place}: {cause}"),
+            }
+        });
+        let rows = rows.with_context(named)?;
+        let examples = rows.iter().map(|(place, fields)| {
+            let mut fields = fields.clone();
+            fields.entry("prompt").or_insert_with(|| "".into());
+            Example {
+                place: place.clone(),
+                json: Value::Object(fields).to_string(),
+            }
+        });
+        Ok(Self {
+            examples: examples.collect(),
+            written: Written::new(rows),
+        })
+    }
+
+    /// How many rows there are.
+    pub fn count(&self) -> usize {
+        self.examples.len()
+    }
+
+    /// The scores of `metrics`, in their order. Without a `judge`, what the file has as `judgements` is taken.
+    pub fn score(
+        &self,
+        metrics: &[Metric],
+        judge: Option<&dyn Judge>,
+        programs: Option<&dyn Programs>,
+        workers: Workers,
+    ) -> Result<Scored> {
+        let panel = Panel {
+            subject: &self.written,
+            judge: Some(judge.unwrap_or(&self.written)),
+            programs,
+            workers,
+        };
+        let (mut scores, mut lines) = (Scores::new(), Vec::new());
+        for metric in metrics {
+            let name = &metric.plugin().name;
+            let found = panel.observe(metric, &self.examples)?;
+            lines.extend(records(name, &self.examples, &found));
+            named(&mut scores, name, metric.summarize(&found.observations)?);
+        }
+        Ok(Scored {
+            scores,
+            records: lines,
+        })
+    }
+}
+
+/// The fields without nulls; predictions and references that are numbers or truth values as text.
+fn plain(fields: Map<String, Value>) -> Map<String, Value> {
+    let text = |value: Value| match value {
+        Value::Number(_) | Value::Bool(_) => Value::String(value.to_string()),
+        other => other,
+    };
+    let kept = fields.into_iter().filter(|(_, value)| !value.is_null());
+    kept.map(|(name, value)| match name.as_str() {
+        "prediction" | "reference" | "predictions" => match value {
+            Value::Array(several) => (name, several.into_iter().map(text).collect()),
+            one => (name, text(one)),
+        },
+        _ => (name, value),
+    })
+    .collect()
+}
+
+/// The metric plugin called `name`, or the one that has a score of that name.
+pub fn find_metric(
+    library: &Library,
+    sandbox: &Sandbox,
+    name: &str,
+) -> Result<Plugin, PluginError> {
+    let unknown = match library.load(sandbox, name, Kind::Metric) {
+        Err(unknown @ PluginError::NotFound { .. }) => unknown,
+        found => return found.and_then(|plugin| plugin.expect(Kind::Metric)),
+    };
+    for known in library.names() {
+        let plugin = library.load(sandbox, &known, Kind::Metric);
+        let has = |plugin: &Plugin| {
+            plugin.kind == Kind::Metric && plugin.scores().iter().any(|score| score.name == name)
+        };
+        if let Some(plugin) = plugin.ok().filter(has) {
+            return Ok(plugin);
+        }
+    }
+    Err(unknown)
+}
