@@ -4,10 +4,11 @@ use std::fs;
 use folkmoot_data::benchmark::{Benchmark, Benchmarks, Example};
 use folkmoot_data::{Catalogue, Progress};
 use folkmoot_params::Seed;
+use folkmoot_plugin::{Kind, Metric};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::bench::{cache, fetched, golden, root};
+use crate::bench::{cache, fetched, golden, plugin, root};
 
 /// The start of the SHA-256 of a text, as `golden/benchmark_prompts.py` writes it.
 fn brief(text: &str) -> String {
@@ -263,5 +264,52 @@ fn parts_and_answers_are_those_of_the_libraries() {
     assert_eq!(made.len(), cases.len());
     for (row, case) in made.iter().zip(cases) {
         assert_eq!(row["answers"], case["answers"], "{case}");
+    }
+}
+
+/// Every benchmark in every variant names metrics that there are, with settings that they know, and suites show scores
+/// that these give.
+#[test]
+fn metrics_know_their_settings() {
+    let known = Benchmarks::new(None).unwrap();
+    let mut scores: BTreeMap<(String, Option<String>), Vec<String>> = BTreeMap::new();
+    for name in known.names() {
+        let plain = known.find(name, None).unwrap();
+        let variants = plain.variants.iter().cloned().map(Some);
+        for variant in std::iter::once(None).chain(variants) {
+            let own = known.find(name, variant.as_deref()).unwrap();
+            let mut given = Vec::new();
+            for metric in &own.metrics {
+                let settings = Value::Object(metric.settings.clone());
+                let built = Metric::new(plugin(&metric.plugin, Kind::Metric), &settings);
+                let built = built.unwrap_or_else(|error| panic!("{name} {variant:?}: {error}"));
+                let told = built.plugin().description.traits["scores"]
+                    .as_array()
+                    .unwrap();
+                let told = told
+                    .iter()
+                    .map(|score| score["name"].as_str().unwrap().to_owned());
+                given.extend(told);
+            }
+            scores.insert((name.to_owned(), variant), given);
+        }
+    }
+    for name in known.suites() {
+        for member in known.suite(name).unwrap().benchmarks {
+            let given = &scores[&(member.name.clone(), member.variant.clone())];
+            for score in &member.scores {
+                let gives = |own: &String| {
+                    own == score
+                        || own
+                            .strip_suffix('*')
+                            .is_some_and(|head| score.starts_with(head))
+                };
+                assert!(
+                    given.iter().any(gives),
+                    "{name}: {}: {score} of {given:?}",
+                    member.name
+                );
+            }
+        }
     }
 }

@@ -320,7 +320,7 @@ mod tests {
                 parts += 1;
             }
         }
-        assert_eq!(parts, 4);
+        assert_eq!(parts, 7);
     }
 
     #[test]

@@ -37,6 +37,7 @@ pub use evaluate::remote::Remote;
 pub use evaluate::{Evaluation, Evaluator, OnClients, Stop, Which};
 pub use exam::{Exam, Examined, Group};
 pub use experiment::{Attack, BadUpdate, Document, Experiment};
+pub use folkmoot_data::benchmark;
 pub use folkmoot_data::{Progress, Template};
 pub use folkmoot_endpoint::{Api, Endpoint};
 pub use folkmoot_params::Seed;

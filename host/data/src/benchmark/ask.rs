@@ -49,13 +49,13 @@ impl Texts {
         for (name, text) in texts {
             environment
                 .add_template_owned(name, text.clone())
-                .map_err(|error| explained(name, error))?;
+                .map_err(|error| explained(name, &error))?;
         }
         let mut question = TEXT;
         if let Some(text) = shots.and_then(|shots| shots.question.as_ref()) {
             environment
                 .add_template_owned(QUESTION, text.clone())
-                .map_err(|error| explained(QUESTION, error))?;
+                .map_err(|error| explained(QUESTION, &error))?;
             question = QUESTION;
         }
         Ok(Self {
@@ -129,7 +129,7 @@ impl Texts {
         let template = self.environment.get_template(name)?;
         template
             .render(Serde(row))
-            .map_err(|error| explained(name, error))
+            .map_err(|error| explained(name, &error))
     }
 }
 
@@ -142,7 +142,7 @@ pub(super) struct Shown {
 }
 
 /// minijinja's message, which names the template and the line by itself.
-fn explained(name: &str, error: minijinja::Error) -> anyhow::Error {
+fn explained(name: &str, error: &minijinja::Error) -> anyhow::Error {
     let line = error
         .line()
         .map(|line| format!(", line {line}"))

@@ -1,5 +1,10 @@
 //! What expressions and prompts know of lists beside what minijinja does.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "minijinja hands arguments over by value"
+)]
+
 use folkmoot_params::Seed;
 use minijinja::value::Value;
 use minijinja::{Environment, Error, ErrorKind};

@@ -77,8 +77,16 @@ fn every_entry_says_what_its_rows_are() {
             assert!(entry.columns.makes(&labels.column), "{name}: labels");
         }
     }
-    // `do-not-answer` and `mt-bench` are prompts without answers.
-    assert_eq!(shapeless, ["do-not-answer", "mt-bench"]);
+    // Prompts without answers, and answers without prompts.
+    let expected = [
+        "advbench",
+        "do-not-answer",
+        "harmbench",
+        "mt-bench",
+        "mt-bench-references",
+        "vicuna-bench",
+    ];
+    assert_eq!(shapeless, expected);
 }
 
 #[test]
