@@ -202,7 +202,7 @@ pub(crate) struct HelperArguments {
     #[arg(long, value_name = "URL", requires = "judge_model")]
     pub(crate) judge: Option<String>,
     /// The judge's name there
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "judge")]
     pub(crate) judge_model: Option<String>,
     /// A setting of the judge's endpoint: key_env, requests_per_minute, parallel, retries, timeout, extra.seed, ...
     #[arg(long = "judge-set", value_name = "KEY=VALUE", requires = "judge")]
@@ -236,14 +236,14 @@ pub(crate) struct EvalArguments {
     )]
     pub(crate) endpoint: Option<String>,
     /// The model's name there
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", requires = "endpoint")]
     pub(crate) endpoint_model: Option<String>,
     /// A setting of the endpoint: api, key_env, requests_per_minute, parallel, retries, timeout, extra.seed, ...
     #[arg(long = "endpoint-set", value_name = "KEY=VALUE", requires = "endpoint")]
     pub(crate) endpoint_set: Vec<String>,
     /// What goes around prompts of benchmarks that are asked as a chat: plain, alpaca, vicuna, chatml, llama-2, llama-3,
     /// mistral, gemma, zephyr, model (its own), or a minijinja file
-    #[arg(long, default_value = "model")]
+    #[arg(long, default_value = "model", conflicts_with = "endpoint")]
     pub(crate) template: String,
     /// Ask at most so many rows of each benchmark, drawn in proportion from its groups
     #[arg(long)]
@@ -257,16 +257,17 @@ pub(crate) struct EvalArguments {
     #[command(flatten)]
     pub(crate) helpers: HelperArguments,
     /// Hold the weights in this form: q8_0, q4_k, nf4, none
-    #[arg(long)]
+    #[arg(long, conflicts_with = "endpoint")]
     pub(crate) quantize: Option<String>,
     /// Compute in f32 or bf16
-    #[arg(long, default_value = "f32")]
+    #[arg(long, default_value = "f32", conflicts_with = "endpoint")]
     pub(crate) compute: String,
     /// Where the model runs: cpu, cuda, or cuda:N
-    #[arg(long, default_value = "cpu")]
+    #[arg(long, default_value = "cpu", conflicts_with = "endpoint")]
     pub(crate) device: String,
-    /// Questions that go through the model at once, as far as their tokens allow it
-    #[arg(long, default_value_t = 64)]
+    /// Questions that go through the model at once, as far as their tokens allow it; scores may differ by the rounding
+    /// of sums
+    #[arg(long, default_value_t = 64, conflicts_with = "endpoint")]
     pub(crate) batch: usize,
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]

@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod aggregate;
+pub(crate) mod benchmark;
 pub(crate) mod check;
 pub(crate) mod data;
 pub(crate) mod eval;

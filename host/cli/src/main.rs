@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => commands::check::check(&arguments),
         Command::Aggregate(arguments) => commands::aggregate::aggregate(&arguments),
         Command::Eval(arguments) => commands::eval::eval(&arguments),
-        Command::Benchmark(command) => commands::eval::benchmark(&command),
+        Command::Benchmark(command) => commands::benchmark::benchmark(&command),
         Command::Score(arguments) => commands::score::score(&arguments),
         Command::Partition(arguments) => commands::partition::partition(&arguments),
         Command::Data(command) => commands::data::data(&command),

@@ -155,16 +155,26 @@ pub(crate) fn table(rows: &[Row], examples: usize) -> String {
 }
 
 /// What the global model's scores are like across clients: one line per score.
-pub(crate) fn spread(spreads: &[Spread], clients: usize) -> String {
-    let names = spreads.first().map_or(&[][..], |own| &own.scores[..]);
-    let head = std::iter::once(format!("score on the rows of {clients} clients"));
+pub(crate) fn spread(spreads: &[Spread]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for score in spreads.iter().flat_map(|own| &own.scores) {
+        if !names.contains(&score.name.as_str()) {
+            names.push(&score.name);
+        }
+    }
+    let head = ["score across clients", "clients"].map(str::to_owned);
     let mut lines: Vec<Vec<String>> = vec![
-        head.chain(names.iter().map(|own| own.name.replace('_', " ")))
+        head.into_iter()
+            .chain(names.iter().map(|own| own.replace('_', " ")))
             .collect(),
     ];
     for own in spreads {
-        let values = own.scores.iter().map(|score| format!("{:.3}", score.value));
-        lines.push(std::iter::once(own.of.clone()).chain(values).collect());
+        let value = |name: &&str| {
+            let own = own.scores.iter().find(|score| score.name == *name);
+            own.map_or_else(|| "-".into(), |score| format!("{:.3}", score.value))
+        };
+        let first = [own.of.clone(), own.clients.to_string()];
+        lines.push(first.into_iter().chain(names.iter().map(value)).collect());
     }
     columns(&lines)
 }

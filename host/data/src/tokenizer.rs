@@ -154,6 +154,13 @@ impl Tokenizer {
             .map(|token| token.id)
     }
 
+    /// What stands before a text of which every token is to be predicted: the beginning-of-text token, whether or
+    /// not the model wants it before every text, else the end-of-text token (lm-evaluation-harness's rule).
+    pub fn prefix(&self) -> u32 {
+        let bos = self.special.bos.as_ref();
+        bos.map_or(self.special.eos.id, |bos| bos.id)
+    }
+
     /// The text of the beginning-of-text token, whether or not the model wants it before every text.
     pub fn bos_text(&self) -> Option<&str> {
         self.special.bos.as_ref().map(|token| token.text.as_str())

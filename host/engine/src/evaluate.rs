@@ -82,6 +82,7 @@ impl<'a> Evaluator<'a> {
             .map(|(example, nth, context, continuation)| Asked {
                 example: *example,
                 nth: *nth,
+                key: 0,
                 what: What::Likelihood(context, continuation),
             });
         let subject = self.subject(base, None)?;
@@ -100,15 +101,17 @@ impl<'a> Evaluator<'a> {
 
     /// The scores of the base with `adapter`, or of the base alone.
     pub fn scores(&self, base: &Base, adapter: Option<(&Adapter, &Params)>) -> Result<Scores> {
-        Ok(self.recorded(base, adapter)?.0)
+        Ok(self.observed(base, adapter, None)?.0)
     }
 
-    /// The same with what was asked and answered, by metric and example.
-    pub(crate) fn recorded(
+    /// The same; adds what was asked and answered, by metric and example, to `lines`. Also how many prompts were too
+    /// long and lost their beginning.
+    pub(crate) fn observed(
         &self,
         base: &Base,
         adapter: Option<(&Adapter, &Params)>,
-    ) -> Result<(Scores, Vec<Value>)> {
+        mut lines: Option<&mut Vec<Value>>,
+    ) -> Result<(Scores, usize)> {
         let examples = self.examples(base)?;
         let subject = self.subject(base, adapter)?;
         let panel = Panel {
@@ -117,14 +120,16 @@ impl<'a> Evaluator<'a> {
             programs: self.setup.programs.as_ref().map(|own| own as &dyn Programs),
             workers: self.setup.workers,
         };
-        let (mut scores, mut lines) = (Scores::new(), Vec::new());
+        let mut scores = Scores::new();
         for metric in &self.setup.metrics {
             let name = &metric.plugin().name;
             let found = panel.observe(metric, examples).context("evaluation")?;
-            lines.extend(records(name, examples, &found));
+            if let Some(lines) = &mut lines {
+                lines.extend(records(name, examples, &found));
+            }
             named(&mut scores, name, metric.summarize(&found.observations)?);
         }
-        Ok((scores, lines))
+        Ok((scores, subject.cuts()))
     }
 
     fn subject<'s>(
@@ -137,9 +142,10 @@ impl<'a> Evaluator<'a> {
             inference: Inference::new(base, adapter)?,
             tokenizer: &setup.tokenizer,
             template: Some(&setup.template),
-            ends: vec![setup.end_of_response],
+            rendered: true,
+            ends: vec![setup.tokenizer.eos(), setup.end_of_response],
             positions: base.positions(),
-            cut: false,
+            cut: true,
             cuts: AtomicUsize::new(0),
             batch: setup.experiment.evaluation.batch,
             seed: setup.experiment.seed.derive("evaluation", 0),

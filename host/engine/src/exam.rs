@@ -10,7 +10,9 @@ use folkmoot_plugin::{Kind, Library, Metric, Observations, Sandbox, Score};
 use serde_json::{Map, Value};
 
 use crate::evaluate::outcome::{named, records};
-use crate::evaluate::panel::{Example, Found, Judge, Panel, Programs, Scores, Subject};
+use crate::evaluate::panel::{
+    Example, Found, Judge, Panel, Programs, Scores, Subject, check_helpers,
+};
 use crate::workers::Workers;
 
 /// A benchmark's questions and what scores their answers.
@@ -42,12 +44,19 @@ pub struct Group {
 }
 
 impl Exam {
-    /// `rows` of `benchmark` with its metrics loaded.
+    /// The plugins that score, by name and digest.
+    pub fn plugins(&self) -> impl Iterator<Item = (&str, &str)> {
+        let plugins = self.metrics.iter().map(Metric::plugin);
+        plugins.map(|plugin| (plugin.name.as_str(), plugin.digest.as_str()))
+    }
+
+    /// `rows` of `benchmark` with its metrics loaded, which may ask a judge or run programs if there are such.
     pub fn new(
         benchmark: Benchmark,
         rows: Vec<Map<String, Value>>,
         library: &Library,
         sandbox: &Sandbox,
+        (judge, programs): (bool, bool),
     ) -> Result<Self> {
         let at = || format!("benchmark `{}`", benchmark.name);
         ensure!(!rows.is_empty(), "{}: there is no row", at());
@@ -57,6 +66,9 @@ impl Exam {
         };
         let metrics = benchmark.metrics.iter().map(load);
         let metrics = metrics.collect::<Result<Vec<_>>>().with_context(at)?;
+        for metric in &metrics {
+            check_helpers(metric, judge, programs).with_context(at)?;
+        }
         Ok(Self {
             benchmark,
             rows,
@@ -173,6 +185,9 @@ fn over_groups(whole: &Scores, groups: &[Scores]) -> Scores {
             .iter()
             .filter_map(|scores| scores.iter().find(|own| own.name == score.name))
             .collect();
+        if own.is_empty() {
+            return score.clone();
+        }
         let count = own.len() as f64;
         let squares: Option<f64> = own
             .iter()

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use folkmoot_data::{Catalogue, Progress, Role, Template, Tokenizer, Turn, digest_of};
+use folkmoot_federation::Digest;
 use folkmoot_params::{Params, Seed};
 use folkmoot_train::{Adapter, Base, DType, Decoding, Form, Inference, Sampling, merge};
 
@@ -137,12 +138,12 @@ impl Model {
         Ok(base)
     }
 
-    /// The model as one that metrics ask, `base` being its weights. Prompts that are too long lose their
-    /// beginning.
+    /// The model as one that metrics ask, `base` being its weights. `rendered`: prompts come out of the template.
+    /// Prompts that are too long lose their beginning.
     pub fn subject<'a>(
         &'a self,
         base: &'a Base,
-        template: Option<&'a Template>,
+        (template, rendered): (Option<&'a Template>, bool),
         batch: usize,
         seed: Seed,
         workers: Workers,
@@ -156,6 +157,7 @@ impl Model {
             inference: Inference::new(base, adapter.map(|(adapter, params)| (adapter, params)))?,
             tokenizer: &self.tokenizer,
             template,
+            rendered,
             ends,
             positions: base.positions(),
             cut: true,
@@ -169,6 +171,16 @@ impl Model {
     /// Its tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
+    }
+
+    /// SHA-256 over the adapter's tensors and what they are, if there is one.
+    pub fn adapter_digest(&self) -> Result<Option<String>> {
+        let Some((adapter, params)) = &self.adapter else {
+            return Ok(None);
+        };
+        let mut bytes = serde_json::to_vec(adapter)?;
+        bytes.extend(params.to_safetensors()?);
+        Ok(Some(Digest::of(&bytes).to_string()))
     }
 
     /// SHA-256 of its file, remembered in `cache`.

@@ -18,6 +18,7 @@ use folkmoot_train::{Architecture, Base, Form, Place};
 
 use crate::checks::{check_clients, check_cohort, check_numbers, check_shape, check_watched};
 use crate::evaluate::clients::{Across, keep_rows};
+use crate::evaluate::panel::check_helpers;
 use crate::evaluate::remote::Remote;
 use crate::experiment::{Document, Experiment};
 use crate::hygiene::{Hygiene, duplicates};
@@ -90,6 +91,11 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
     check_numbers(document)?;
     let (partitioner, algorithm, metrics) = load_plugins(document, places)?;
     check_watched(document, &metrics)?;
+    let (judge, execute) = (&experiment.evaluation.judge, experiment.evaluation.execute);
+    for metric in &metrics {
+        check_helpers(metric, judge.is_some(), execute)
+            .map_err(|error| document.error("evaluation.metrics", &format!("{error:#}")))?;
+    }
     let across = match &experiment.evaluation.clients {
         None => None,
         Some(_) => Some(across(places)?),

@@ -105,24 +105,36 @@ fn plain(fields: Map<String, Value>) -> Map<String, Value> {
     .collect()
 }
 
-/// The metric plugin called `name`, or the one that has a score of that name.
-pub fn find_metric(
-    library: &Library,
-    sandbox: &Sandbox,
-    name: &str,
-) -> Result<Plugin, PluginError> {
+/// The metric plugin called `name`, or the one that has a score of that name; refused where several have one.
+pub fn find_metric(library: &Library, sandbox: &Sandbox, name: &str) -> Result<Plugin> {
     let unknown = match library.load(sandbox, name, Kind::Metric) {
         Err(unknown @ PluginError::NotFound { .. }) => unknown,
-        found => return found.and_then(|plugin| plugin.expect(Kind::Metric)),
+        found => return Ok(found.and_then(|plugin| plugin.expect(Kind::Metric))?),
     };
+    let mut having = Vec::new();
     for known in library.names() {
-        let plugin = library.load(sandbox, &known, Kind::Metric);
-        let has = |plugin: &Plugin| {
-            plugin.kind == Kind::Metric && plugin.scores().iter().any(|score| score.name == name)
+        // What does not load is told when it is asked for by its name.
+        let Ok(plugin) = library.load(sandbox, &known, Kind::Metric) else {
+            continue;
         };
-        if let Some(plugin) = plugin.ok().filter(has) {
-            return Ok(plugin);
+        let has = plugin.scores().iter().any(|score| score.name == name);
+        if has && plugin.kind == Kind::Metric {
+            having.push(plugin);
         }
     }
-    Err(unknown)
+    // A plugin that is called like its score, but for the dash, is meant.
+    let own = name.replace('_', "-");
+    if let Some(place) = having.iter().position(|plugin| plugin.name == own) {
+        return Ok(having.swap_remove(place));
+    }
+    let names: Vec<&str> = having.iter().map(|plugin| plugin.name.as_str()).collect();
+    ensure!(
+        having.len() < 2,
+        "`{name}` is a score of several metrics: {}\n\nhint: name one of them",
+        names.join(", ")
+    );
+    match having.pop() {
+        Some(plugin) => Ok(plugin),
+        None => Err(unknown.into()),
+    }
 }

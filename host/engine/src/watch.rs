@@ -1,5 +1,6 @@
 //! What a run makes of its evaluations: the best round, and whether to go on.
 
+use anyhow::{Context, Result};
 use folkmoot_plugin::Score;
 use serde::{Deserialize, Serialize};
 
@@ -33,16 +34,24 @@ pub(crate) struct Verdict {
 }
 
 impl Watch {
-    /// Takes the scores of the held-out rows after `round`.
-    pub(crate) fn see(&mut self, how: &Evaluation, round: u32, scores: &Scores) -> Verdict {
+    /// Takes the scores of the held-out rows after `round`; refused where a watched one is not among them.
+    pub(crate) fn see(&mut self, how: &Evaluation, round: u32, scores: &Scores) -> Result<Verdict> {
         let mut verdict = Verdict::default();
         let find = |scores: &[Score], name: &str| {
             let own = scores.iter().find(|own| own.name == name);
             own.map(|own| (own.value, own.higher_is_better))
         };
-        if let Some(name) = &how.best
-            && let Some((own, higher)) = find(scores, name)
-        {
+        let watched = |name: &str| {
+            find(scores, name).with_context(|| {
+                let known: Vec<&str> = scores.iter().map(|own| own.name.as_str()).collect();
+                format!(
+                    "there is no score `{name}`, which the run watches; there are: {}",
+                    known.join(", ")
+                )
+            })
+        };
+        if let Some(name) = &how.best {
+            let (own, higher) = watched(name)?;
             let before = self.best.as_ref();
             let before = before.and_then(|best| find(&best.scores, name));
             if before.is_none_or(|(before, _)| better(own, before, higher, 0.0)) {
@@ -51,9 +60,8 @@ impl Watch {
                 self.best = Some(Best { round, scores });
             }
         }
-        if let Some(stop) = &how.stop
-            && let Some((own, higher)) = find(scores, &stop.score)
-        {
+        if let Some(stop) = &how.stop {
+            let (own, higher) = watched(&stop.score)?;
             let (best, without) = match self.patience {
                 Some((best, without)) if !better(own, best, higher, stop.min_change) => {
                     (best, without + 1)
@@ -64,7 +72,7 @@ impl Watch {
             verdict.stop = without >= stop.patience;
             self.stopped |= verdict.stop;
         }
-        verdict
+        Ok(verdict)
     }
 }
 
@@ -107,7 +115,7 @@ mod tests {
         };
         let mut watch = Watch::default();
         let mut see = |round, value| {
-            let verdict = watch.see(&how, round, &scores(value));
+            let verdict = watch.see(&how, round, &scores(value)).unwrap();
             (verdict.best, verdict.stop)
         };
         assert_eq!(see(1, 0.5), (true, false));
@@ -115,6 +123,7 @@ mod tests {
         assert_eq!(see(3, 0.56), (true, false), "enough");
         assert_eq!(see(4, 0.56), (false, false));
         assert_eq!(see(5, 0.1), (false, true));
+        assert!(watch.see(&how, 6, &Scores::new()).is_err());
         assert_eq!(watch.best.unwrap().round, 3);
     }
 }

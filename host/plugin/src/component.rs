@@ -169,6 +169,13 @@ impl Plugin {
             .unwrap_or_default()
     }
 
+    /// Whether a metric says that it asks `helper`: `judge` or `execute`.
+    pub fn asks(&self, helper: &str) -> bool {
+        let asks = self.description.traits.get("asks");
+        let asks = asks.and_then(serde_json::Value::as_array);
+        asks.is_some_and(|asks| asks.iter().any(|own| own == helper))
+    }
+
     /// Refuses a plugin of another kind.
     pub fn expect(self, expected: Kind) -> Result<Self, PluginError> {
         match self.kind == expected {

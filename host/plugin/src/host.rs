@@ -40,6 +40,10 @@ pub(crate) struct Host {
     operations: usize,
     operations_limit: usize,
     log_lines: usize,
+    /// Bytes of questions, observations and scores that it leaves.
+    retained: usize,
+    /// Answers that it asked for.
+    texts: usize,
     plugin: String,
     call: &'static str,
     listener: Listener,
@@ -83,6 +87,8 @@ impl Host {
             operations: 0,
             operations_limit: sandbox.limits.operations,
             log_lines: sandbox.limits.log_lines,
+            retained: 0,
+            texts: 0,
             plugin: plugin.to_owned(),
             call,
             listener: sandbox.listener.clone(),

@@ -133,6 +133,15 @@ impl Metric {
             if !score.value.is_finite() {
                 return Err(bad(format!("score `{}` is {}", score.name, score.value)));
             }
+            if let Some(error) = score
+                .standard_error
+                .filter(|own| !(own.is_finite() && *own >= 0.0))
+            {
+                return Err(bad(format!(
+                    "the standard error of `{}` is {error}",
+                    score.name
+                )));
+            }
             if scores[..index]
                 .iter()
                 .any(|earlier| earlier.name == score.name)

@@ -21,7 +21,7 @@ pub use named::hashed_ids;
 pub(crate) use source::Source;
 
 /// Longest row that positions are prepared for; longer ones are refused when they come.
-const POSITIONS: usize = 4096;
+const POSITIONS: usize = 32_768;
 
 /// In which precision products with frozen weights are computed. Everything else is f32: activations,
 /// norms, softmax, loss, adapters, optimizer.

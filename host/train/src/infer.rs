@@ -89,6 +89,15 @@ impl<'a> Inference<'a> {
         Ok(Self { base, learnt })
     }
 
+    /// Bytes of keys and values that a generation keeps per token.
+    pub fn kept_bytes(&self) -> usize {
+        let layers = 0..self.base.layers.len();
+        let heads = layers.map(|index| self.base.attention(index).heads);
+        heads
+            .map(|heads| 2 * heads.key * heads.dim * size_of::<f32>())
+            .sum()
+    }
+
     /// Logits of every position, (Σ tokens, vocabulary), rows one after another.
     pub fn logits(&self, rows: &[Vec<u32>]) -> Result<Vec<f32>> {
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();

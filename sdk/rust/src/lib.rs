@@ -66,7 +66,7 @@ pub use backend::run::{
 pub use block_kernel::BlockKernel;
 pub use choices::{Variant, Weighting};
 pub use describe::describe;
-pub use metric::{ErrorOf, Example, Generation, Metric, ScoreInfo};
+pub use metric::{ErrorOf, Example, Generation, Helper, Metric, ScoreInfo};
 pub use partitioner::Partitioner;
 pub use rand_chacha::ChaCha8Rng;
 

@@ -16,6 +16,9 @@ pub trait Metric: DeserializeOwned + JsonSchema {
     /// The scores it gives, for `folkmoot plugin info` and the docs. A name may end in `*`.
     const SCORES: &'static [ScoreInfo];
 
+    /// Whom it asks beside the model, so that a host without them says so before anything is asked.
+    const ASKS: &'static [Helper] = &[];
+
     /// Asks the model about one example; called again with the answers so far until it asks no more.
     fn ask(&self, example: &Example, so_far: &Answers, questions: &Questions) -> Result<()>;
 
@@ -54,6 +57,16 @@ pub enum ErrorOf {
     Bootstrap,
     /// None is given.
     None,
+}
+
+/// Someone beside the model whom a metric asks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Helper {
+    /// A judge, by `questions.judge`.
+    Judge,
+    /// The sandbox for programs, by `questions.execute`.
+    Execute,
 }
 
 /// Options of a generating question.

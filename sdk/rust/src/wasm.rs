@@ -182,7 +182,7 @@ impl<T: Partitioner> partitioner_wit::Guest for PartitionerExport<T> {
 
 impl<T: Metric> metric_wit::Guest for MetricExport<T> {
     fn describe() -> String {
-        let traits = json!({ "scores": T::SCORES });
+        let traits = json!({ "scores": T::SCORES, "asks": T::ASKS });
         crate::describe::<T>(T::REFERENCES, &traits).to_string()
     }
 

@@ -1,28 +1,28 @@
-//! `folkmoot eval` and `folkmoot benchmark`.
+//! `folkmoot eval`.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Result, bail, ensure};
-use folkmoot_data::benchmark::{Average, Benchmark, Benchmarks, Suite};
+use anyhow::{Context, Result, ensure};
+use folkmoot_data::benchmark::{Average as Over, Benchmark, Benchmarks, Suite};
 use folkmoot_data::{Catalogue, Tokenizer};
 use folkmoot_engine::{
-    Compute, Event, Exam, Examined, Form, Model, Quantize, Seed, Subject, Template, Workers,
+    Api, Compute, Event, Exam, Examined, Form, Model, Quantize, Seed, Subject, Template, Workers,
     scores_json,
 };
 use folkmoot_plugin::{Note, Said};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::helpers::{Helpers, counted, remote};
 use super::model::named;
 use super::score::{lines, write};
 use super::{Done, Failure};
-use crate::arguments::{BenchmarkCommand, EvalArguments};
+use crate::arguments::EvalArguments;
 use crate::places::{benchmarks, cache, catalogue, library, place, sandbox, threads};
 use crate::screen::{Screen, columns, count};
 
 /// `NAME:VARIANT`.
-fn find(known: &Benchmarks, name: &str) -> Result<Benchmark> {
+pub(super) fn find(known: &Benchmarks, name: &str) -> Result<Benchmark> {
     match name.rsplit_once(':') {
         Some((name, variant)) => known.find(name, Some(variant)),
         None => known.find(name, None),
@@ -44,11 +44,16 @@ fn asked(arguments: &EvalArguments) -> Result<(Option<Suite>, Vec<Benchmark>)> {
         all.push(find(&known, name)?);
     }
     ensure!(arguments.limit != Some(0), "--limit is 0");
+    for (index, own) in all.iter().enumerate() {
+        let file = |own: &Benchmark| title(own).replace(':', "-");
+        let twice = all[..index].iter().any(|other| file(other) == file(own));
+        ensure!(!twice, "benchmark `{}` is asked for twice", title(own));
+    }
     Ok((suite, all))
 }
 
 /// As it is called on screen and in files.
-fn title(benchmark: &Benchmark) -> String {
+pub(super) fn title(benchmark: &Benchmark) -> String {
     match &benchmark.variant {
         Some(variant) => format!("{}:{variant}", benchmark.name),
         None => benchmark.name.clone(),
@@ -61,7 +66,7 @@ pub(crate) fn eval(arguments: &EvalArguments) -> Done {
         let (suite, benchmarks) = asked(arguments)?;
         let workers = Workers::new(threads(arguments.threads)?);
         let helpers = Helpers::open(&arguments.helpers, &screen)?;
-        let exams = exams(arguments, benchmarks, &screen)?;
+        let exams = exams(arguments, benchmarks, &helpers, &screen)?;
         let form = Form {
             place: place(&arguments.device)?,
             quantize: match &arguments.quantize {
@@ -70,6 +75,7 @@ pub(crate) fn eval(arguments: &EvalArguments) -> Done {
             },
             compute: named::<Compute>("--compute", &arguments.compute)?,
         };
+        ensure!(arguments.batch > 0, "--batch is 0");
         if let Some(out) = &arguments.out {
             let occupied =
                 out.exists() && out.read_dir().map_or(true, |mut own| own.next().is_some());
@@ -82,64 +88,103 @@ pub(crate) fn eval(arguments: &EvalArguments) -> Done {
         Ok((suite, workers, helpers, exams, form))
     };
     let (suite, workers, helpers, exams, form) = begun().map_err(Failure::Usage)?;
-    let (seed, files) = (
-        Seed(arguments.seed),
-        cache().map_err(Failure::Usage)?.join("files"),
-    );
-    let hold = |subject: &dyn Subject,
-                template: Option<(&Template, &Tokenizer)>|
-     -> Result<Vec<Examined>> {
-        let hold = |exam: &Exam| {
-            screen.line(&format!("asking {}", title(&exam.benchmark)));
-            exam.hold(
-                subject,
-                template,
-                helpers.judge(),
-                helpers.programs(),
-                workers,
-            )
-        };
-        exams.iter().map(hold).collect()
+    let mut record = Record {
+        arguments,
+        who: Value::Null,
+        judge: helpers.identity(),
+        results: Vec::new(),
+        suite: None,
     };
-    let done = || -> Result<(Value, Vec<Examined>)> {
+    let mut all: Vec<Examined> = Vec::new();
+    let mut take = |who: &Value, exam: &Exam, own: Examined| -> Result<()> {
+        record.who = who.clone();
+        record.add(exam, &own)?;
+        all.push(own);
+        Ok(())
+    };
+    let hold = |exam: &Exam, subject: &dyn Subject, template: Option<(&Template, &Tokenizer)>| {
+        screen.line(&format!("asking {}", title(&exam.benchmark)));
+        let (judge, programs) = (helpers.judge(), helpers.programs());
+        exam.hold(subject, template, judge, programs, workers)
+    };
+    let mut ask = || -> Result<()> {
         if let (Some(url), Some(name)) = (&arguments.endpoint, &arguments.endpoint_model) {
             let remote = remote(url, name, &arguments.endpoint_set)?;
-            let examined = hold(&remote, None)?;
+            let who = json!({ "endpoint": remote.endpoint() });
+            for exam in &exams {
+                if !exam.benchmark.chat && remote.endpoint().api == Api::Chat {
+                    screen.line(&format!(
+                        "{}: its prompts are texts to go on with; this endpoint gets them as what a user says \
+                         (`--endpoint-set api=completions` for one that goes on)",
+                        title(&exam.benchmark)
+                    ));
+                }
+                take(&who, exam, hold(exam, &remote, None)?)?;
+            }
             screen.line(&format!("endpoint: {}", counted(&remote)));
-            return Ok((json!({ "endpoint": url, "model": name }), examined));
+            return Ok(());
         }
+        let files = cache()?.join("files");
         let name = arguments.model.as_deref().unwrap_or_default();
         let mut told = |progress| screen.event(&Event::Fetch(progress));
         let adapter = arguments.adapter.as_deref();
         let model = Model::find(name, adapter, catalogue().as_deref(), &files, &mut told)?;
         let template = template(&model, &arguments.template, &exams)?;
-        let base = model.base(form, &|note| screen.line(note))?;
         let template = template.as_ref();
-        let subject = model.subject(&base, template, arguments.batch, seed, workers)?;
-        let examined = hold(&subject, template.map(|own| (own, model.tokenizer())))?;
-        if subject.cuts() > 0 {
-            screen.line(&format!(
-                "{} prompts were too long for the model and lost their beginning",
-                count(subject.cuts())
-            ));
-        }
+        let base = model.base(form, &|note| screen.line(note))?;
         let who = json!({
             "model": name,
             "sha256": model.digest(&files)?,
             "adapter": adapter.map(|own| own.display().to_string()),
-            "template": template.map(|own| own.name().to_owned()),
-            "cut": subject.cuts(),
+            "adapter_sha256": model.adapter_digest()?,
+            "quantize": arguments.quantize,
+            "compute": arguments.compute,
+            "device": arguments.device,
+            "batch": arguments.batch,
+            "template": template.map(Template::name),
         });
-        Ok((who, examined))
+        for exam in &exams {
+            let rendered = (template, exam.benchmark.chat);
+            let subject = model.subject(
+                &base,
+                rendered,
+                arguments.batch,
+                Seed(arguments.seed),
+                workers,
+            )?;
+            let around = template.map(|own| (own, model.tokenizer()));
+            let own = hold(exam, &subject, around)?;
+            if subject.cuts() > 0 {
+                screen.line(&format!(
+                    "{}: {} prompts are longer than the model takes, and lost their beginning",
+                    title(&exam.benchmark),
+                    count(subject.cuts())
+                ));
+            }
+            take(&who, exam, own)?;
+        }
+        Ok(())
     };
-    let (who, examined) = done().map_err(Failure::Run)?;
+    let asked = ask();
     helpers.told(&screen);
-    if let Some(out) = &arguments.out {
-        record(arguments, out, &who, &exams, &examined).map_err(Failure::Run)?;
+    // What was asked before a failure is not lost.
+    if !all.is_empty() {
+        println!("{}", table(&exams, &all));
     }
-    println!("{}", table(&exams, &examined));
+    asked.map_err(Failure::Run)?;
     if let Some(suite) = &suite {
-        println!("\n{}", averages(suite, &examined));
+        let means = averages(suite, &all).map_err(Failure::Run)?;
+        record.suite = Some(json!({ "name": suite.name, "means": means }));
+        record.write().map_err(Failure::Run)?;
+        let mut rows = vec![["suite", "benchmarks", "mean"].map(str::to_owned).to_vec()];
+        rows.extend(means.iter().map(|own| {
+            vec![
+                own.name.clone(),
+                own.benchmarks.to_string(),
+                format!("{:.4}", own.mean),
+            ]
+        }));
+        println!("\n{}", columns(&rows));
     }
     Ok(())
 }
@@ -157,6 +202,7 @@ fn template(model: &Model, name: &str, exams: &[Exam]) -> Result<Option<Template
 fn exams(
     arguments: &EvalArguments,
     benchmarks: Vec<Benchmark>,
+    helpers: &Helpers,
     screen: &Screen,
 ) -> Result<Vec<Exam>> {
     let listener = Arc::new(|note: Note| match note.said {
@@ -170,23 +216,24 @@ fn exams(
     let exam = |benchmark: Benchmark| {
         let seed = Seed(arguments.seed);
         let rows = benchmark.rows(&catalogue, &files, &mut told, arguments.limit, seed)?;
-        Exam::new(benchmark, rows, &library, &sandbox)
+        let there = (helpers.judge().is_some(), helpers.programs().is_some());
+        Exam::new(benchmark, rows, &library, &sandbox, there)
     };
     benchmarks.into_iter().map(exam).collect()
 }
 
-fn record(
-    arguments: &EvalArguments,
-    out: &Path,
-    who: &Value,
-    exams: &[Exam],
-    examined: &[Examined],
-) -> Result<()> {
-    let mut results = Vec::new();
-    for (exam, own) in exams.iter().zip(examined) {
+/// What `--out` gets: after every benchmark, so that a failure loses none before it.
+struct Record<'a> {
+    arguments: &'a EvalArguments,
+    who: Value,
+    judge: Value,
+    results: Vec<Value>,
+    suite: Option<Value>,
+}
+
+impl Record<'_> {
+    fn add(&mut self, exam: &Exam, own: &Examined) -> Result<()> {
         let benchmark = &exam.benchmark;
-        let file = title(benchmark).replace(':', "-");
-        write(&out.join(format!("{file}.jsonl")), &lines(&own.records)?)?;
         let groups = own.groups.iter().map(|group| {
             json!({
                 "column": group.column,
@@ -195,27 +242,43 @@ fn record(
                 "scores": scores_json(&group.scores),
             })
         });
-        results.push(json!({
+        let plugins = exam.plugins();
+        let plugins = plugins.map(|(name, sha256)| json!({ "name": name, "sha256": sha256 }));
+        let file = format!("{}.jsonl", title(benchmark).replace(':', "-"));
+        self.results.push(json!({
             "benchmark": benchmark.name,
             "variant": benchmark.variant,
             "definition": benchmark.text,
+            "plugins": plugins.collect::<Vec<_>>(),
             "rows": own.rows,
             "seconds": own.seconds,
             "scores": scores_json(&own.scores),
             "groups": groups.collect::<Vec<_>>(),
+            "records": file,
         }));
+        if let Some(out) = &self.arguments.out {
+            write(&out.join(file), &lines(&own.records)?)?;
+        }
+        self.write()
     }
-    let all = json!({
-        "folkmoot": env!("CARGO_PKG_VERSION"),
-        "subject": who,
-        "seed": arguments.seed,
-        "limit": arguments.limit,
-        "results": results,
-    });
-    write(
-        &out.join("results.json"),
-        &format!("{}\n", serde_json::to_string_pretty(&all)?),
-    )
+
+    fn write(&self) -> Result<()> {
+        let Some(out) = &self.arguments.out else {
+            return Ok(());
+        };
+        let all = json!({
+            "folkmoot": env!("CARGO_PKG_VERSION"),
+            "subject": self.who,
+            "judge": self.judge,
+            "execute": self.arguments.helpers.execute,
+            "seed": self.arguments.seed,
+            "limit": self.arguments.limit,
+            "results": self.results,
+            "suite": self.suite,
+        });
+        let text = serde_json::to_string_pretty(&all)?;
+        write(&out.join("results.json"), &format!("{text}\n"))
+    }
 }
 
 /// One line per score.
@@ -247,107 +310,42 @@ fn table(exams: &[Exam], examined: &[Examined]) -> String {
     columns(&rows)
 }
 
+/// A mean of a suite.
+#[derive(Serialize)]
+struct Average {
+    name: String,
+    benchmarks: usize,
+    mean: f64,
+}
+
 /// The means of a suite over the first score of each benchmark.
-fn averages(suite: &Suite, examined: &[Examined]) -> String {
-    let mut rows = vec![["suite", "benchmarks", "mean"].map(str::to_owned).to_vec()];
-    let mut groups: Vec<(String, Vec<f64>)> = Vec::new();
+fn averages(suite: &Suite, examined: &[Examined]) -> Result<Vec<Average>> {
+    let mut means: Vec<Average> = Vec::new();
     for (member, own) in suite.benchmarks.iter().zip(examined) {
         let name = match suite.average {
-            Average::All => suite.name.clone(),
-            Average::Groups => member.group.clone().unwrap_or_default(),
+            Over::All => suite.name.clone(),
+            Over::Groups => member.group.clone().unwrap_or_default(),
         };
-        let first = member.scores.first();
-        let value = first.and_then(|first| own.scores.iter().find(|score| score.name == *first));
-        let Some(value) = value else { continue };
-        match groups.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, values)) => values.push(value.value),
-            None => groups.push((name, vec![value.value])),
-        }
+        let first = member.scores.first().map_or("", String::as_str);
+        let value = own.scores.iter().find(|score| score.name == first);
+        let value = value.with_context(|| {
+            format!(
+                "suite `{}`: benchmark `{}` gave no score `{first}`",
+                suite.name, member.name
+            )
+        })?;
+        let place = means.iter().position(|own| own.name == name);
+        let place = place.unwrap_or_else(|| {
+            means.push(Average {
+                name,
+                benchmarks: 0,
+                mean: 0.0,
+            });
+            means.len() - 1
+        });
+        let own = &mut means[place];
+        own.benchmarks += 1;
+        own.mean += (value.value - own.mean) / own.benchmarks as f64;
     }
-    rows.extend(groups.into_iter().map(|(name, values)| {
-        let mean = values.iter().sum::<f64>() / values.len() as f64;
-        vec![name, values.len().to_string(), format!("{mean:.4}")]
-    }));
-    columns(&rows)
-}
-
-pub(crate) fn benchmark(command: &BenchmarkCommand) -> Done {
-    let screen = Screen::new();
-    match command {
-        BenchmarkCommand::List => list().map_err(Failure::Usage),
-        BenchmarkCommand::Info { name } => info(name, &screen).map_err(Failure::Usage),
-    }
-}
-
-fn list() -> Result<()> {
-    let known = Benchmarks::new(benchmarks().as_deref())?;
-    let mut rows = vec![
-        ["benchmark", "metrics", "variants", "summary"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
-    for name in known.names() {
-        let own = known.find(name, None)?;
-        let metrics: Vec<&str> = own
-            .metrics
-            .iter()
-            .map(|metric| metric.plugin.as_str())
-            .collect();
-        rows.push(vec![
-            name.to_owned(),
-            metrics.join(", "),
-            own.variants.join(", "),
-            own.summary,
-        ]);
-    }
-    println!("{}\n", columns(&rows));
-    let mut rows = vec![
-        ["suite", "benchmarks", "summary"]
-            .map(str::to_owned)
-            .to_vec(),
-    ];
-    for name in known.suites() {
-        let own = known.suite(name)?;
-        rows.push(vec![
-            name.to_owned(),
-            own.benchmarks.len().to_string(),
-            own.summary,
-        ]);
-    }
-    println!("{}", columns(&rows));
-    Ok(())
-}
-
-fn info(name: &str, screen: &Screen) -> Result<()> {
-    let known = Benchmarks::new(benchmarks().as_deref())?;
-    let own = find(&known, name)?;
-    println!("{}\n{}\n", title(&own), own.summary);
-    println!("licence {}", own.licence);
-    for citation in &own.citation {
-        println!("cite {citation}");
-    }
-    if !own.variants.is_empty() {
-        println!("variants {}", own.variants.join(", "));
-    }
-    for metric in &own.metrics {
-        println!("metric {} {}", metric.plugin, json!(metric.settings));
-    }
-    let mut told = |progress| screen.event(&Event::Fetch(progress));
-    let catalogue = Catalogue::new(catalogue().as_deref())?;
-    let rows = own.rows(
-        &catalogue,
-        &cache()?.join("files"),
-        &mut told,
-        None,
-        Seed(0),
-    )?;
-    let Some(first) = rows.first() else {
-        bail!("benchmark `{name}` has no row");
-    };
-    println!("{} rows; the first:\n", count(rows.len()));
-    match first.get("prompt").and_then(Value::as_str) {
-        Some(prompt) => println!("{prompt}"),
-        None => println!("{}", serde_json::to_string_pretty(first)?),
-    }
-    Ok(())
+    Ok(means)
 }

@@ -29,6 +29,12 @@ impl Helpers {
         Ok(Self { judge, programs })
     }
 
+    /// Who judges, for a record.
+    pub(crate) fn identity(&self) -> Value {
+        let judge = self.judge.as_ref();
+        judge.map_or(Value::Null, |judge| serde_json::json!(judge.endpoint()))
+    }
+
     pub(crate) fn judge(&self) -> Option<&dyn Judge> {
         self.judge.as_ref().map(|judge| judge as &dyn Judge)
     }

@@ -34,7 +34,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Done {
     }
     println!("{}", table(&outcome.rows, setup.held_out.len()));
     if !outcome.clients.is_empty() {
-        println!("\n{}", spread(&outcome.clients, setup.kept_rows.len()));
+        println!("\n{}", spread(&outcome.clients));
     }
     Ok(())
 }

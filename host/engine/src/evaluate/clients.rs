@@ -27,11 +27,20 @@ pub(crate) struct OfClient {
     pub(crate) scores: Scores,
 }
 
+impl OfClient {
+    fn value(&self, name: &str) -> Option<f64> {
+        let own = self.scores.iter().find(|own| own.name == name);
+        own.map(|own| own.value)
+    }
+}
+
 /// What one score is like across clients.
 #[derive(Clone, Debug)]
 pub struct Spread {
     /// The score that clients have.
     pub of: String,
+    /// How many have it.
+    pub clients: usize,
     /// Mean, worst, variance, …
     pub scores: Scores,
 }
@@ -111,38 +120,45 @@ pub(crate) fn score(
 }
 
 impl Across {
-    /// What each score is like across `clients`. `alone`: the same scores of models that clients trained alone.
+    /// What each score is like across the `clients` that have it; not every metric gives every score for every
+    /// client. `alone`: the same scores of models that clients trained alone.
     pub(crate) fn spreads(&self, clients: &[OfClient], alone: &[OfClient]) -> Result<Vec<Spread>> {
-        let Some(first) = clients.first() else {
-            return Ok(Vec::new());
-        };
-        let spread = |(index, score): (usize, &Score)| {
+        let mut known: Vec<&Score> = Vec::new();
+        for score in clients.iter().flat_map(|own| &own.scores) {
+            if !known.iter().any(|own| own.name == score.name) {
+                known.push(score);
+            }
+        }
+        let spread = |score: &Score| {
             let metric = match score.higher_is_better {
                 true => &self.higher,
                 false => &self.lower,
             };
-            let observed = clients.iter().map(|own| {
+            let have = clients
+                .iter()
+                .filter_map(|own| Some((own, own.value(&score.name)?)));
+            let have: Vec<(&OfClient, f64)> = have.collect();
+            let observed = have.iter().map(|(own, value)| {
                 let mut example = json!({
                     "prompt": "",
                     "client": own.client,
-                    "value": own.scores[index].value,
+                    "value": value,
                     "weight": own.rows,
                 });
-                // Of use only where every client has one.
-                if alone.len() == clients.len()
-                    && let Some(alone) = alone.iter().find(|alone| alone.client == own.client)
-                {
-                    example["local"] = json!(alone.scores[index].value);
+                let alone = alone.iter().find(|alone| alone.client == own.client);
+                if let Some(alone) = alone.and_then(|alone| alone.value(&score.name)) {
+                    example["local"] = json!(alone);
                 }
                 metric.observe(&example.to_string(), &[])
             });
             let observed = observed.collect::<Result<_, _>>()?;
             Ok(Spread {
                 of: score.name.clone(),
+                clients: have.len(),
                 scores: metric.summarize(&observed)?,
             })
         };
-        first.scores.iter().enumerate().map(spread).collect()
+        known.into_iter().map(spread).collect()
     }
 }
 

@@ -8,11 +8,14 @@ use folkmoot_params::Seed;
 use folkmoot_plugin::{ChatMessage, Generation, Prompt, Reply};
 use folkmoot_train::{Decoding, Inference, Sampling};
 
-use super::panel::{Asked, Judge, Judged, Subject, What};
+use super::panel::{Asked, AtExample, Judge, Judged, Subject, What};
 use crate::workers::Workers;
 
 /// Tokens that go through the model at once, those that questions share counted once.
 const TOKENS: usize = 4096;
+
+/// Bytes of keys and values that one batch keeps.
+const KEPT: usize = 1 << 30;
 
 /// A model, with or without an adapter.
 pub struct Local<'a> {
@@ -20,6 +23,8 @@ pub struct Local<'a> {
     pub(crate) tokenizer: &'a Tokenizer,
     /// How conversations become text; none: they are refused.
     pub(crate) template: Option<&'a Template>,
+    /// Whether texts that are continued were rendered by the template, which then decides on what stands first.
+    pub(crate) rendered: bool,
     /// Tokens that end an answer.
     pub(crate) ends: Vec<u32>,
     /// Tokens of prompt and answer at most.
@@ -40,9 +45,12 @@ struct Job<'a> {
     kind: Kind<'a>,
 }
 
+/// Which sample of its question, and the random numbers that it gets.
+#[derive(Clone, Copy)]
+struct Stream(u64, u64);
+
 enum Kind<'a> {
-    /// With whose random numbers.
-    Generate(&'a Generation, u64),
+    Generate(&'a Generation, Stream),
     /// From which position on.
     Likelihood(usize),
 }
@@ -84,9 +92,11 @@ impl Subject for Local<'_> {
     fn answer(&self, asked: &[Asked]) -> Result<Vec<Reply>> {
         let made = self.workers.map(asked.len().div_ceil(64), |chunk| {
             let own = &asked[chunk * 64..((chunk + 1) * 64).min(asked.len())];
-            own.iter()
-                .map(|asked| self.jobs(asked))
-                .collect::<Result<Vec<_>>>()
+            let jobs = own.iter().map(|asked| {
+                let jobs = self.jobs(asked);
+                jobs.with_context(|| AtExample(asked.example))
+            });
+            jobs.collect::<Result<Vec<_>>>()
         })?;
         let mut jobs: Vec<(usize, Job)> = Vec::new();
         for (question, own) in made.into_iter().flatten().enumerate() {
@@ -97,26 +107,32 @@ impl Subject for Local<'_> {
             let order = x.kind.order().cmp(&y.kind.order());
             order.then_with(|| x.ids.cmp(&y.ids)).then(a.cmp(b))
         });
-        let batches = batches(&jobs, self.batch);
+        let batches = batches(&jobs, self.batch, self.tokens());
         let done = self.workers.map(batches.len(), |batch| {
             self.run(&jobs[batches[batch].clone()])
         })?;
         let mut replies = vec![Reply::default(); asked.len()];
-        // Samples of one question have one order: that of their streams.
+        // Samples of one question in their order.
         let mut texts: Vec<Vec<(u64, String)>> = vec![Vec::new(); asked.len()];
         for (batch, own) in batches.into_iter().zip(done) {
             for ((question, job), reply) in jobs[batch].iter().zip(own) {
                 match job.kind {
-                    Kind::Likelihood(_) => replies[*question] = reply,
-                    Kind::Generate(_, stream) => {
-                        let own = reply.texts.into_iter().map(|text| (stream, text));
+                    Kind::Likelihood(_) => {
+                        // Windows of a text add up.
+                        let own = &mut replies[*question];
+                        own.greedy = reply.greedy && (own.greedy || own.tokens == 0);
+                        own.log_likelihood += reply.log_likelihood;
+                        own.tokens += reply.tokens;
+                    }
+                    Kind::Generate(_, Stream(sample, _)) => {
+                        let own = reply.texts.into_iter().map(|text| (sample, text));
                         texts[*question].extend(own);
                     }
                 }
             }
         }
         for (reply, mut texts) in replies.iter_mut().zip(texts) {
-            texts.sort_by_key(|(stream, _)| *stream);
+            texts.sort_by_key(|(sample, _)| *sample);
             reply.texts = texts.into_iter().map(|(_, text)| text).collect();
         }
         Ok(replies)
@@ -131,6 +147,7 @@ impl Judge for Local<'_> {
             .collect();
         let asked = questions.iter().zip(&prompts).map(|(own, prompt)| Asked {
             example: own.example,
+            key: own.key,
             nth: own.nth,
             what: What::Generate(prompt, own.how),
         });
@@ -139,11 +156,16 @@ impl Judge for Local<'_> {
     }
 }
 
-/// Runs of jobs that share a batch: alike, at most `most`, and few enough tokens.
-fn batches(jobs: &[(usize, Job)], most: usize) -> Vec<std::ops::Range<usize>> {
+/// Runs of jobs that share a batch: alike, at most `most`, and few enough tokens: of prompts at once, and of
+/// prompts and answers of which keys and values are `kept`.
+fn batches(jobs: &[(usize, Job)], most: usize, kept: usize) -> Vec<std::ops::Range<usize>> {
     let mut batches: Vec<std::ops::Range<usize>> = Vec::new();
-    let mut tokens = 0;
+    let (mut tokens, mut answers) = (0, 0);
     for (at, (_, job)) in jobs.iter().enumerate() {
+        let answer = match job.kind {
+            Kind::Generate(how, _) => how.max_tokens as usize,
+            Kind::Likelihood(_) => 0,
+        };
         let before = at.checked_sub(1).map(|before| &jobs[before].1);
         let shared = before.map_or(0, |before| {
             let pairs = before.ids.iter().zip(&job.ids);
@@ -153,15 +175,17 @@ fn batches(jobs: &[(usize, Job)], most: usize) -> Vec<std::ops::Range<usize>> {
             && batches
                 .last()
                 .is_some_and(|batch| batch.len() < most.max(1))
-            && tokens + job.ids.len() - shared <= TOKENS;
+            && tokens + job.ids.len() - shared <= TOKENS
+            && tokens + answers + job.ids.len() - shared + answer <= kept;
         match batches.last_mut().filter(|_| fits) {
             Some(batch) => {
                 batch.end = at + 1;
                 tokens += job.ids.len() - shared;
+                answers += answer;
             }
             None => {
                 batches.push(at..at + 1);
-                tokens = job.ids.len();
+                (tokens, answers) = (job.ids.len(), answer);
             }
         }
     }
@@ -174,7 +198,7 @@ impl Local<'_> {
         self.cuts.load(Ordering::Relaxed)
     }
 
-    /// One job, or one per sample.
+    /// One job; or one per sample, or per window of a long text.
     fn jobs<'q>(&self, asked: &Asked<'q>) -> Result<Vec<Job<'q>>> {
         match asked.what {
             What::Generate(prompt, how) => {
@@ -183,28 +207,26 @@ impl Local<'_> {
                     Prompt::Chat(messages) => self.chat(messages)?,
                 };
                 let room = self.positions.saturating_sub(how.max_tokens as usize);
+                ensure!(
+                    room > 0,
+                    "`max_tokens` of {} leaves no room for a prompt: {} tokens in all are possible",
+                    how.max_tokens,
+                    self.positions
+                );
                 let ids = self.shortened(ids, room)?.0;
                 ensure!(!ids.is_empty(), "a prompt is empty");
-                let samples = 0..u64::from(how.samples);
-                let stream = |sample| {
-                    let question = (asked.example as u64) << 32 | (asked.nth as u64) << 16;
-                    self.seed.derive("question", question | sample).0
-                };
+                let seed = self.seed.derive("example", asked.key);
+                let seed = seed.derive("question", asked.nth as u64);
                 // Without randomness all samples are one.
-                let samples = if how.temperature == 0.0 {
-                    0..1
-                } else {
-                    samples
+                let drawn = how.temperature > 0.0;
+                let samples = if drawn { u64::from(how.samples) } else { 1 };
+                let job = |sample| Job {
+                    ids: ids.clone(),
+                    kind: Kind::Generate(how, Stream(sample, seed.derive("sample", sample).0)),
                 };
-                let mut jobs: Vec<Job> = samples
-                    .map(|sample| Job {
-                        ids: ids.clone(),
-                        kind: Kind::Generate(how, stream(sample)),
-                    })
-                    .collect();
-                jobs.shrink_to_fit();
-                Ok(jobs)
+                Ok((0..samples).map(job).collect())
             }
+            What::Likelihood("", text) => self.windows(text),
             What::Likelihood(context, continuation) => {
                 let whole = format!("{context}{continuation}");
                 let (ids, offsets) = self.tokenizer.encode_with_offsets(&whole)?;
@@ -212,12 +234,43 @@ impl Local<'_> {
                 let from = offsets.iter().position(|(_, end)| *end > context.len());
                 let from = from.unwrap_or(ids.len());
                 let (ids, shift) = self.with_bos(ids);
+                let count = ids.len();
                 let (ids, lost) = self.shortened(ids, self.positions)?;
-                let from = (from + shift).saturating_sub(lost);
-                let kind = Kind::Likelihood(from);
+                ensure!(
+                    from + shift > lost,
+                    "a continuation of {} tokens is longer than the {} that are possible",
+                    count - from - shift,
+                    self.positions
+                );
+                let kind = Kind::Likelihood(from + shift - lost);
                 Ok(vec![Job { ids, kind }])
             }
         }
+    }
+
+    /// A whole text, each of its tokens predicted once: after a prefix token, and where it is long in windows that
+    /// see as much before as they can (lm-evaluation-harness's rolling log-likelihood).
+    fn windows<'q>(&self, text: &str) -> Result<Vec<Job<'q>>> {
+        let mut ids = vec![self.tokenizer.prefix()];
+        ids.extend(self.tokenizer.encode(text)?);
+        let mut jobs = Vec::new();
+        let mut done = 1;
+        while done < ids.len() {
+            // The first window predicts as many as there is room for, later ones those that are left.
+            let end = (done + self.positions - 1).min(ids.len());
+            let start = end.saturating_sub(self.positions);
+            jobs.push(Job {
+                ids: ids[start..end].to_vec(),
+                kind: Kind::Likelihood(done - start),
+            });
+            done = end;
+        }
+        Ok(jobs)
+    }
+
+    /// Tokens whose keys and values fit.
+    fn tokens(&self) -> usize {
+        KEPT / self.inference.kept_bytes().max(1)
     }
 
     fn chat(&self, messages: &[ChatMessage]) -> Result<Vec<u32>> {
@@ -228,8 +281,10 @@ impl Local<'_> {
     }
 
     fn with_bos(&self, mut ids: Vec<u32>) -> (Vec<u32>, usize) {
-        let bos = self.tokenizer.bos();
-        let bos = bos.filter(|bos| ids.first() != Some(bos));
+        let bos = match self.template.filter(|_| self.rendered) {
+            Some(template) => template.missing_bos(self.tokenizer, &ids),
+            None => self.tokenizer.bos().filter(|bos| ids.first() != Some(bos)),
+        };
         match bos {
             Some(bos) => {
                 ids.insert(0, bos);
@@ -245,7 +300,7 @@ impl Local<'_> {
         if lost > 0 {
             ensure!(
                 self.cut,
-                "a prompt of {} tokens leaves no room for its answer: the model takes {} in all",
+                "a prompt of {} tokens leaves no room for its answer: {} in all are possible",
                 ids.len(),
                 self.positions
             );
@@ -277,7 +332,7 @@ impl Local<'_> {
         let (stops, streams): (Vec<&[String]>, Vec<u64>) = batch
             .iter()
             .map(|(_, job)| match job.kind {
-                Kind::Generate(how, stream) => (&how.stop[..], stream),
+                Kind::Generate(how, Stream(_, stream)) => (&how.stop[..], stream),
                 Kind::Likelihood(_) => (&[][..], 0),
             })
             .unzip();

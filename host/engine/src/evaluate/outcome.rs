@@ -75,11 +75,19 @@ fn values(observed: &Observed) -> Value {
     Value::Object(all)
 }
 
-/// Scores by names of their own: one that is there already gets the metric's name before it.
+/// Scores by names of their own: one that is there already gets the metric's name before it, and the metric's
+/// number if that is there, too.
 pub(crate) fn named(there: &mut Scores, metric: &str, scores: Scores) {
+    let taken: Vec<String> = there.iter().map(|own| own.name.clone()).collect();
     for mut score in scores {
-        if there.iter().any(|own| own.name == score.name) {
-            score.name = format!("{metric}/{}", score.name);
+        let plain = score.name.clone();
+        let mut number = 1;
+        while taken.contains(&score.name) {
+            score.name = match number {
+                1 => format!("{metric}/{plain}"),
+                _ => format!("{metric}-{number}/{plain}"),
+            };
+            number += 1;
         }
         there.push(score);
     }

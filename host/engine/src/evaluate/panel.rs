@@ -1,14 +1,38 @@
 //! Who answers what metrics ask, and the asking.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use folkmoot_plugin::{
     ChatMessage, Generation, Metric, Observations, Observed, Prompt, Question, Reply, Score,
 };
+use sha2::{Digest, Sha256};
 
 use crate::workers::Workers;
+
+const NO_JUDGE: &str = "it asks a judge, and there is none\n\nhint: name one, as `judge` of the evaluation or with \
+                        `--judge`";
+
+const NO_PROGRAMS: &str = "it runs generated programs, which was not allowed\n\nhint: allow it with `execute = true` in \
+                           the evaluation or with `--execute`: programs run in a sandbox without files, network or clock";
+
+/// Refuses a metric that asks someone who is not there, before anything is asked.
+pub(crate) fn check_helpers(metric: &Metric, judge: bool, programs: bool) -> Result<()> {
+    let plugin = metric.plugin();
+    ensure!(
+        judge || !plugin.asks("judge"),
+        "metric `{}`: {NO_JUDGE}",
+        plugin.name
+    );
+    ensure!(
+        programs || !plugin.asks("execute"),
+        "metric `{}`: {NO_PROGRAMS}",
+        plugin.name
+    );
+    Ok(())
+}
 
 /// Times a metric may ask about one example: second turns, a judge of each, programs, and room to spare.
 const TURNS: usize = 8;
@@ -24,9 +48,21 @@ pub type Scores = Vec<Score>;
 pub struct Asked<'a> {
     /// The example's number.
     pub example: usize,
+    /// The start of a digest of the example: what is drawn for it depends on this, not on its place.
+    pub key: u64,
     /// How many of its kind were asked about the example before.
     pub nth: usize,
     pub what: What<'a>,
+}
+
+/// Which example an error is about.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AtExample(pub(crate) usize);
+
+impl fmt::Display for AtExample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "question about example {}", self.0 + 1)
+    }
 }
 
 /// What is asked of a model.
@@ -48,6 +84,8 @@ pub trait Subject: Sync {
 pub struct Judged<'a> {
     /// The example's number.
     pub example: usize,
+    /// The start of a digest of the example.
+    pub key: u64,
     /// How often the judge was asked about the example before.
     pub nth: usize,
     pub messages: &'a [ChatMessage],
@@ -84,6 +122,16 @@ pub(crate) struct Example {
     pub json: String,
 }
 
+impl Example {
+    /// The start of its digest.
+    fn key(&self) -> u64 {
+        let digest = Sha256::digest(self.json.as_bytes());
+        digest[..8]
+            .iter()
+            .fold(0, |key, byte| key << 8 | u64::from(*byte))
+    }
+}
+
 /// What a metric found on some examples.
 #[derive(Clone, Default)]
 pub(crate) struct Found {
@@ -116,6 +164,7 @@ impl Panel<'_> {
     fn ask(&self, metric: &Metric, examples: &[Example]) -> Result<Vec<Vec<Reply>>> {
         let mut replies: Vec<Vec<Reply>> = vec![Vec::new(); examples.len()];
         let mut counts: BTreeMap<(usize, &'static str), usize> = BTreeMap::new();
+        let keys: Vec<u64> = examples.iter().map(Example::key).collect();
         let mut asking: Vec<usize> = (0..examples.len()).collect();
         for turn in 0.. {
             let asked = self.workers.map(asking.len().div_ceil(CHUNK), |chunk| {
@@ -139,9 +188,14 @@ impl Panel<'_> {
                 metric.plugin().name
             );
             asking = asked.iter().map(|(example, _)| *example).collect();
-            let answers = self
-                .answer(&asked, &mut counts)
-                .with_context(|| format!("metric `{}`", metric.plugin().name))?;
+            let answers = self.answer(&asked, &keys, &mut counts).map_err(|error| {
+                let about = error.downcast_ref::<AtExample>().copied();
+                let error = match about.and_then(|AtExample(own)| examples.get(own)) {
+                    Some(example) => error.context(example.place.clone()),
+                    None => error,
+                };
+                error.context(format!("metric `{}`", metric.plugin().name))
+            })?;
             let mut answers = answers.into_iter();
             for (example, questions) in &asked {
                 replies[*example].extend(answers.by_ref().take(questions.len()));
@@ -154,6 +208,7 @@ impl Panel<'_> {
     fn answer(
         &self,
         asked: &[(usize, Vec<Question>)],
+        keys: &[u64],
         counts: &mut BTreeMap<(usize, &'static str), usize>,
     ) -> Result<Vec<Reply>> {
         let mut of_model: Vec<(usize, Asked)> = Vec::new();
@@ -165,6 +220,7 @@ impl Panel<'_> {
         let mut total = 0;
         for (place, (example, question)) in questions.enumerate() {
             total += 1;
+            let key = keys[example];
             let mut nth = |kind| {
                 let count = counts.entry((example, kind)).or_default();
                 *count += 1;
@@ -173,19 +229,36 @@ impl Panel<'_> {
             match question {
                 Question::Generate { prompt, how } => {
                     let (nth, what) = (nth("generate"), What::Generate(prompt, how));
-                    of_model.push((place, Asked { example, nth, what }));
+                    of_model.push((
+                        place,
+                        Asked {
+                            example,
+                            key,
+                            nth,
+                            what,
+                        },
+                    ));
                 }
                 Question::Likelihood {
                     context,
                     continuation,
                 } => {
                     let (nth, what) = (nth("likelihood"), What::Likelihood(context, continuation));
-                    of_model.push((place, Asked { example, nth, what }));
+                    of_model.push((
+                        place,
+                        Asked {
+                            example,
+                            key,
+                            nth,
+                            what,
+                        },
+                    ));
                 }
                 Question::Judge { messages, how } => {
                     let nth = nth("judge");
                     let question = Judged {
                         example,
+                        key,
                         nth,
                         messages,
                         how,
@@ -216,9 +289,7 @@ impl Panel<'_> {
         }
         if !of_judge.is_empty() {
             let Some(judge) = self.judge else {
-                bail!(
-                    "it asks a judge, and there is none\n\nhint: name one, as `judge` of the evaluation or `--judge`"
-                );
+                bail!("{NO_JUDGE}");
             };
             let (places, asked): (Vec<_>, Vec<_>) = of_judge.into_iter().unzip();
             let texts = judge.judge(&asked)?.into_iter();
@@ -230,9 +301,7 @@ impl Panel<'_> {
         }
         if !of_programs.is_empty() {
             let Some(programs) = self.programs else {
-                bail!(
-                    "it runs generated programs, which was not allowed\n\nhint: allow it with `execute = true` in the evaluation, or `--execute`: programs run in a sandbox without files, network or clock"
-                );
+                bail!("{NO_PROGRAMS}");
             };
             let places: Vec<usize> = of_programs.iter().map(|(place, ..)| *place).collect();
             let replies = self.workers.map(of_programs.len(), |index| {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use folkmoot_endpoint::{Api, Client, Endpoint, Message, Request, Statistics};
 use folkmoot_plugin::{ChatMessage, Generation, Prompt, Reply};
 
@@ -19,6 +19,11 @@ impl Remote {
         Ok(Self(client))
     }
 
+    /// Who it is, for a record: everything but the key.
+    pub fn endpoint(&self) -> &Endpoint {
+        self.0.endpoint()
+    }
+
     /// What was asked, and what the cache answered.
     pub fn statistics(&self) -> Statistics {
         self.0.statistics()
@@ -27,6 +32,10 @@ impl Remote {
 
 /// Of a text the request of a single user's turn, unless the endpoint goes on with texts.
 fn request(prompt: &Prompt, how: &Generation, api: Api) -> Result<Request> {
+    ensure!(
+        how.top_k.is_none(),
+        "the metric draws from the likeliest few tokens (`top_k`), which is no part of OpenAI's interface"
+    );
     let request = match (prompt, api) {
         (Prompt::Text(text), _) => Request::new(text.as_str()),
         (Prompt::Chat(messages), Api::Chat) => Request::new(conversation(messages)),

@@ -11,12 +11,17 @@ use super::panel::{Asked, Judge, Judged, Subject, What};
 /// what a judge said).
 pub(crate) struct Written {
     rows: Vec<(String, Map<String, Value>)>,
+    /// Whether rows have `token_counts`.
+    counts: bool,
 }
 
 impl Written {
     /// Rows with the place each came from.
     pub(crate) fn new(rows: Vec<(String, Map<String, Value>)>) -> Self {
-        Self { rows }
+        let counts = rows
+            .iter()
+            .any(|(_, fields)| fields.contains_key("token_counts"));
+        Self { rows, counts }
     }
 
     /// The `nth` of a list, or why it is not there.
@@ -97,9 +102,19 @@ impl Subject for Written {
                     format!("{place}: the metric asks for log-likelihoods, and there is no `log_likelihoods`")
                 })?;
                 let tokens = self.number(asked.example, "token_counts", asked.nth)?;
+                // None has them, or all: half of them would be half a perplexity.
+                ensure!(
+                    tokens.is_some() == self.counts,
+                    "{place}: no `token_counts`, which other rows have"
+                );
+                let tokens = tokens.unwrap_or(0.0);
+                ensure!(
+                    tokens.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&tokens),
+                    "{place}: `token_counts` holds {tokens}, not a number of tokens"
+                );
                 Ok(Reply {
                     log_likelihood,
-                    tokens: tokens.unwrap_or(0.0) as u32,
+                    tokens: tokens as u32,
                     ..Reply::default()
                 })
             }

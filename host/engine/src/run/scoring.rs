@@ -58,6 +58,7 @@ impl Run<'_> {
     ) -> Result<bool> {
         let how = &self.setup.experiment.evaluation;
         let verdict = self.watch.see(how, number, scores);
+        let verdict = verdict.with_context(|| format!("evaluation after round {number}"))?;
         if verdict.best {
             record.adapter(self.setup, "best", global)?;
             record.best(number, scores)?;
@@ -216,7 +217,14 @@ impl Run<'_> {
     ) -> Result<Row> {
         (self.on)(Event::Note(format!("evaluating {name}")));
         let adapter = params.map(|params| (&self.setup.experiment.adapter, params));
-        let (scores, lines) = self.evaluator.recorded(self.site.base, adapter)?;
+        let mut lines = Vec::new();
+        let base = self.site.base;
+        let (scores, cuts) = self.evaluator.observed(base, adapter, Some(&mut lines))?;
+        if cuts > 0 {
+            (self.on)(Event::Note(format!(
+                "{cuts} prompts are longer than the model takes, and lost their beginning"
+            )));
+        }
         record.examples(name, &lines)?;
         let row = Row {
             name: name.to_owned(),

@@ -30,6 +30,30 @@ pub enum Question {
     Execute { source: String, timeout: Duration },
 }
 
+impl Question {
+    /// Bytes that it holds, and answers that it asks for.
+    fn size(&self) -> (usize, usize) {
+        let said = |messages: &[ChatMessage]| -> usize {
+            messages.iter().map(|own| own.content.len()).sum()
+        };
+        match self {
+            Self::Generate { prompt, how } => {
+                let bytes = match prompt {
+                    Prompt::Text(text) => text.len(),
+                    Prompt::Chat(messages) => said(messages),
+                };
+                (bytes, how.samples as usize)
+            }
+            Self::Likelihood {
+                context,
+                continuation,
+            } => (context.len() + continuation.len(), 1),
+            Self::Judge { messages, how } => (said(messages), how.samples as usize),
+            Self::Execute { source, .. } => (source.len(), 1),
+        }
+    }
+}
+
 /// What is continued.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Prompt {
@@ -69,7 +93,16 @@ pub struct Generation {
 }
 
 /// Texts that one question may draw.
-const MOST_SAMPLES: u32 = 1000;
+const MOST_SAMPLES: u32 = 1024;
+
+/// Tokens that one text may have.
+const MOST_TOKENS: u32 = 1 << 20;
+
+/// Answers, samples each for itself, that one call may ask for.
+const MOST_TEXTS: usize = 10_000;
+
+/// Bytes of questions and observations that one call may leave.
+const MOST_RETAINED: usize = 64 << 20;
 
 /// Longest time that a metric may ask for a program, in milliseconds.
 const LONGEST: u32 = 600_000;
@@ -79,8 +112,12 @@ impl Generation {
         let own: Self = serde_json::from_str(options)
             .map_err(|error| refuse(format!("`{call}`: options: {error}")))?;
         let refused = |what: String| Err(refuse(format!("`{call}`: options: {what}")));
-        if own.max_tokens == 0 {
-            return refused("`max-tokens` is 0".into());
+        if !(1..=MOST_TOKENS).contains(&own.max_tokens) {
+            let tokens = own.max_tokens;
+            return refused(format!("`max-tokens` is {tokens}, not 1 to {MOST_TOKENS}"));
+        }
+        if own.stop.iter().any(String::is_empty) {
+            return refused("a text of `stop` is empty, which ends every answer at once".into());
         }
         if !(1..=MOST_SAMPLES).contains(&own.samples) {
             return refused(format!(
@@ -251,7 +288,27 @@ impl evaluation::HostQuestions for Host {
 
 impl Host {
     fn ask(&mut self, this: &Resource<Asked>, question: Question) -> Result<()> {
+        let (bytes, texts) = question.size();
+        self.retain(bytes)?;
+        self.texts += texts;
+        if self.texts > MOST_TEXTS {
+            return Err(refuse(format!(
+                "`questions`: more than {MOST_TEXTS} answers are asked for about one example"
+            )));
+        }
         self.table.get_mut(this)?.0.push(question);
+        Ok(())
+    }
+
+    /// Counts what the host keeps of this call.
+    fn retain(&mut self, bytes: usize) -> Result<()> {
+        self.retained = self.retained.saturating_add(bytes.saturating_add(64));
+        if self.retained > MOST_RETAINED {
+            return Err(refuse(format!(
+                "a call may leave {} MiB of questions and observations, and this one leaves more",
+                MOST_RETAINED >> 20
+            )));
+        }
         Ok(())
     }
 
@@ -307,6 +364,7 @@ impl evaluation::HostObservations for Host {
             let what = format!("`observations.add`: `{name}` is {sum} of weight {weight}");
             return Err(refuse(what));
         }
+        self.retain(name.len())?;
         self.table.get_mut(&this)?.values.push((name, sum, weight));
         Ok(())
     }
@@ -318,12 +376,14 @@ impl evaluation::HostObservations for Host {
         expected: String,
         predicted: String,
     ) -> Result<()> {
+        self.retain(name.len() + expected.len() + predicted.len())?;
         let labels = &mut self.table.get_mut(&this)?.labels;
         labels.push((name, expected, predicted));
         Ok(())
     }
 
     fn note(&mut self, this: Resource<Observed>, name: String, text: String) -> Result<()> {
+        self.retain(name.len() + text.len())?;
         self.table.get_mut(&this)?.notes.push((name, text));
         Ok(())
     }
@@ -366,6 +426,7 @@ impl evaluation::HostScores for Host {
         higher_is_better: bool,
         standard_error: Option<f64>,
     ) -> Result<()> {
+        self.retain(name.len())?;
         self.table.get_mut(&this)?.0.push(Score {
             name,
             value,

@@ -11,8 +11,8 @@ use folkmoot_sdk::judge::{
     self, OTHER_TEMPERATURE, Prompt, Prompts, REFERENCE_CATEGORIES, References, Task, said,
 };
 use folkmoot_sdk::{
-    Answers, ErrorOf, Example, Generation, Metric, Observations, Questions, Result, ScoreInfo,
-    Scores, Variant, export_metric,
+    Answers, ErrorOf, Example, Generation, Helper, Metric, Observations, Questions, Result,
+    ScoreInfo, Scores, Variant, export_metric,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -100,6 +100,8 @@ const OPENFEDLLM_SYSTEM: &str =
 const ALL: &str = "judge_score";
 
 impl Metric for JudgeScore {
+    const ASKS: &'static [Helper] = &[Helper::Judge];
+
     const REFERENCES: &'static [&'static str] = &["https://arxiv.org/abs/2306.05685"];
 
     const SCORES: &'static [ScoreInfo] = &[

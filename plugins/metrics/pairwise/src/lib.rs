@@ -12,8 +12,8 @@ use folkmoot_sdk::judge::{
     self, OTHER_TEMPERATURE, Prompt, Prompts, REFERENCE_CATEGORIES, References, Task, said,
 };
 use folkmoot_sdk::{
-    Answers, ErrorOf, Example, Generation, Metric, Observations, Questions, Result, ScoreInfo,
-    Scores, export_metric,
+    Answers, ErrorOf, Example, Generation, Helper, Metric, Observations, Questions, Result,
+    ScoreInfo, Scores, export_metric,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -108,6 +108,8 @@ const fn share(name: &'static str, meaning: &'static str, higher_is_better: bool
 }
 
 impl Metric for Pairwise {
+    const ASKS: &'static [Helper] = &[Helper::Judge];
+
     const REFERENCES: &'static [&'static str] = &[
         "https://arxiv.org/abs/2306.05685",
         "https://github.com/tatsu-lab/alpaca_eval",

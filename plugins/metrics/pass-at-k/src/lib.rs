@@ -3,8 +3,8 @@
 mod program;
 
 use folkmoot_sdk::{
-    Answers, ErrorOf, Example, Generation, Metric, Observations, Questions, Result, ScoreInfo,
-    Scores, export_metric,
+    Answers, ErrorOf, Example, Generation, Helper, Metric, Observations, Questions, Result,
+    ScoreInfo, Scores, export_metric,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -94,6 +94,8 @@ fn timeout_ms() -> u32 {
 }
 
 impl Metric for PassAtK {
+    const ASKS: &'static [Helper] = &[Helper::Execute];
+
     const REFERENCES: &'static [&'static str] = &[
         "Chen et al. 2021, arXiv:2107.03374",
         "Austin et al. 2021, arXiv:2108.07732",

@@ -86,7 +86,9 @@ impl Metric for Perplexity {
             let values = observations.values(per);
             let (sum, units) = observations.total(per);
             if units == 0.0 {
-                return Err(format!("there are no {per} to be scored"));
+                return Err(format!(
+                    "there are no {per} to be scored; a file of outputs has to give them as `token_counts`"
+                ));
             }
             let of = |mean: f64| match name {
                 "bits_per_byte" => -mean / std::f64::consts::LN_2,
