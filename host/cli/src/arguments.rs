@@ -225,7 +225,7 @@ pub(crate) struct EvalArguments {
     #[arg(long, required_unless_present = "endpoint")]
     pub(crate) model: Option<String>,
     /// A folder that folkmoot or PEFT wrote
-    #[arg(long, value_name = "DIR", requires = "model")]
+    #[arg(long, value_name = "DIR", conflicts_with = "endpoint")]
     pub(crate) adapter: Option<PathBuf>,
     /// Ask a model behind an OpenAI-compatible endpoint instead
     #[arg(

@@ -32,7 +32,7 @@ pub use estimate::Estimate;
 pub use evaluate::clients::{Across, Spread};
 pub use evaluate::local::Local;
 pub use evaluate::outcome::scores_json;
-pub use evaluate::panel::{Judge, Programs, Scores, Subject};
+pub use evaluate::panel::{Judge, Programs, Scores, Subject, check_helpers};
 pub use evaluate::remote::Remote;
 pub use evaluate::{Evaluation, Evaluator, OnClients, Stop, Which};
 pub use exam::{Exam, Examined, Group};

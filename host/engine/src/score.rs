@@ -21,7 +21,7 @@ pub struct Outputs {
 /// What came of scoring.
 pub struct Scored {
     pub scores: Scores,
-    /// Per metric and row: what was answered and observed.
+    /// Per metric and row, if they are wished: what was answered and observed.
     pub records: Vec<Value>,
 }
 
@@ -43,7 +43,10 @@ impl Outputs {
         let rows = rows.with_context(named)?;
         let examples = rows.iter().map(|(place, fields)| {
             let mut fields = fields.clone();
-            fields.entry("prompt").or_insert_with(|| "".into());
+            // What was asked is of no account here, so it may have any form.
+            if !fields.get("prompt").is_some_and(Value::is_string) {
+                fields.insert("prompt".into(), "".into());
+            }
             Example {
                 place: place.clone(),
                 json: Value::Object(fields).to_string(),
@@ -67,6 +70,7 @@ impl Outputs {
         judge: Option<&dyn Judge>,
         programs: Option<&dyn Programs>,
         workers: Workers,
+        recorded: bool,
     ) -> Result<Scored> {
         let panel = Panel {
             subject: &self.written,
@@ -78,7 +82,9 @@ impl Outputs {
         for metric in metrics {
             let name = &metric.plugin().name;
             let found = panel.observe(metric, &self.examples)?;
-            lines.extend(records(name, &self.examples, &found));
+            if recorded {
+                lines.extend(records(name, &self.examples, &found));
+            }
             named(&mut scores, name, metric.summarize(&found.observations)?);
         }
         Ok(Scored {

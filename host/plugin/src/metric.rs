@@ -63,6 +63,11 @@ impl Metric {
         })
     }
 
+    /// Its settings as JSON.
+    pub fn settings(&self) -> &str {
+        &self.settings
+    }
+
     /// The plugin behind it.
     pub fn plugin(&self) -> &Plugin {
         &self.plugin

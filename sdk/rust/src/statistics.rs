@@ -53,7 +53,8 @@ pub fn bootstrap(examples: usize, statistic: impl Fn(&[u32]) -> f64) -> Option<f
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    Some((squares / (n - 1.0)).sqrt())
+    let error = (squares / (n - 1.0)).sqrt();
+    error.is_finite().then_some(error)
 }
 
 #[cfg(test)]

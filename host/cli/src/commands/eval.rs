@@ -6,8 +6,8 @@ use anyhow::{Context, Result, ensure};
 use folkmoot_data::benchmark::{Average as Over, Benchmark, Benchmarks, Suite};
 use folkmoot_data::{Catalogue, Tokenizer};
 use folkmoot_engine::{
-    Api, Compute, Event, Exam, Examined, Form, Model, Quantize, Seed, Subject, Template, Workers,
-    scores_json,
+    Api, Compute, Event, Exam, Examined, Form, Model, Quantize, Remote, Seed, Subject, Template,
+    Workers, scores_json,
 };
 use folkmoot_plugin::{Note, Said};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::helpers::{Helpers, counted, remote};
 use super::model::named;
-use super::score::{lines, write};
+use super::score::{lines, writable, write};
 use super::{Done, Failure};
 use crate::arguments::EvalArguments;
 use crate::places::{benchmarks, cache, catalogue, library, place, sandbox, threads};
@@ -60,6 +60,27 @@ pub(super) fn title(benchmark: &Benchmark) -> String {
     }
 }
 
+/// Who is asked.
+enum Who {
+    Remote(Remote),
+    Model(Box<Model>, Option<Template>),
+}
+
+impl Who {
+    fn open(arguments: &EvalArguments, exams: &[Exam], screen: &Screen) -> Result<Self> {
+        if let (Some(url), Some(name)) = (&arguments.endpoint, &arguments.endpoint_model) {
+            return Ok(Self::Remote(remote(url, name, &arguments.endpoint_set)?));
+        }
+        let files = cache()?.join("files");
+        let name = arguments.model.as_deref().unwrap_or_default();
+        let mut told = |progress| screen.event(&Event::Fetch(progress));
+        let adapter = arguments.adapter.as_deref();
+        let model = Model::find(name, adapter, catalogue().as_deref(), &files, &mut told)?;
+        let template = template(&model, &arguments.template, exams)?;
+        Ok(Self::Model(Box::new(model), template))
+    }
+}
+
 pub(crate) fn eval(arguments: &EvalArguments) -> Done {
     let screen = Screen::new();
     let begun = || -> Result<_> {
@@ -84,10 +105,21 @@ pub(crate) fn eval(arguments: &EvalArguments) -> Done {
                 "`{}` is there already and not empty",
                 out.display()
             );
+            writable(&out.join("results.json"))?;
         }
-        Ok((suite, workers, helpers, exams, form))
+        for (member, exam) in suite.iter().flat_map(|own| &own.benchmarks).zip(&exams) {
+            let wrong = member.scores.iter().find(|score| !exam.gives(score));
+            ensure!(
+                wrong.is_none(),
+                "suite: benchmark `{}` has no score `{}`",
+                member.name,
+                wrong.map_or("", String::as_str)
+            );
+        }
+        let who = Who::open(arguments, &exams, &screen)?;
+        Ok((suite, workers, helpers, exams, form, who))
     };
-    let (suite, workers, helpers, exams, form) = begun().map_err(Failure::Usage)?;
+    let (suite, workers, helpers, exams, form, who) = begun().map_err(Failure::Usage)?;
     let mut record = Record {
         arguments,
         who: Value::Null,
@@ -108,8 +140,7 @@ pub(crate) fn eval(arguments: &EvalArguments) -> Done {
         exam.hold(subject, template, judge, programs, workers)
     };
     let mut ask = || -> Result<()> {
-        if let (Some(url), Some(name)) = (&arguments.endpoint, &arguments.endpoint_model) {
-            let remote = remote(url, name, &arguments.endpoint_set)?;
+        if let Who::Remote(remote) = &who {
             let who = json!({ "endpoint": remote.endpoint() });
             for exam in &exams {
                 if !exam.benchmark.chat && remote.endpoint().api == Api::Chat {
@@ -119,22 +150,20 @@ pub(crate) fn eval(arguments: &EvalArguments) -> Done {
                         title(&exam.benchmark)
                     ));
                 }
-                take(&who, exam, hold(exam, &remote, None)?)?;
+                take(&who, exam, hold(exam, remote, None)?)?;
             }
-            screen.line(&format!("endpoint: {}", counted(&remote)));
+            screen.line(&format!("endpoint: {}", counted(remote)));
             return Ok(());
         }
-        let files = cache()?.join("files");
-        let name = arguments.model.as_deref().unwrap_or_default();
-        let mut told = |progress| screen.event(&Event::Fetch(progress));
-        let adapter = arguments.adapter.as_deref();
-        let model = Model::find(name, adapter, catalogue().as_deref(), &files, &mut told)?;
-        let template = template(&model, &arguments.template, &exams)?;
+        let Who::Model(model, template) = &who else {
+            return Ok(());
+        };
         let template = template.as_ref();
+        let adapter = arguments.adapter.as_deref();
         let base = model.base(form, &|note| screen.line(note))?;
         let who = json!({
-            "model": name,
-            "sha256": model.digest(&files)?,
+            "model": arguments.model,
+            "sha256": model.digest(&cache()?.join("files"))?,
             "adapter": adapter.map(|own| own.display().to_string()),
             "adapter_sha256": model.adapter_digest()?,
             "quantize": arguments.quantize,

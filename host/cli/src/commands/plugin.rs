@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use folkmoot_build::toolchain::Toolchain;
-use folkmoot_plugin::{Kind, Plugin};
+use folkmoot_engine::find_metric;
+use folkmoot_plugin::{Kind, Plugin, PluginError};
 
 use super::{Done, Failure};
 use crate::places::{library, sandbox};
@@ -41,8 +42,26 @@ pub(crate) fn list() -> Done {
 
 pub(crate) fn info(reference: &str) -> Done {
     let sandbox = sandbox(Arc::new(|_| {})).map_err(Failure::Run)?;
-    let plugin = library().load(&sandbox, reference, Kind::Algorithm);
-    let plugin = plugin.map_err(|error| Failure::Usage(error.into()))?;
+    let library = library();
+    let plugin = match library.load(&sandbox, reference, Kind::Algorithm) {
+        // Whatever its kind: metrics also by the names of their scores.
+        Err(PluginError::NotFound { .. }) => {
+            find_metric(&library, &sandbox, reference).map_err(|_| {
+                let names = library.names();
+                let near = names
+                    .iter()
+                    .map(|name| (strsim::jaro_winkler(name, reference), name))
+                    .max_by(|a, b| a.0.total_cmp(&b.0))
+                    .filter(|(score, _)| *score > 0.75);
+                let hint = match near {
+                    Some((_, name)) => format!("did you mean `{name}`?"),
+                    None => "`folkmoot plugin list` shows all".into(),
+                };
+                Failure::Usage(anyhow!("no plugin named `{reference}`\n\nhint: {hint}"))
+            })?
+        }
+        found => found.map_err(|error| Failure::Usage(error.into()))?,
+    };
     println!("{}", describe(&plugin));
     Ok(())
 }

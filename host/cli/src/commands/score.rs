@@ -5,7 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
-use folkmoot_engine::{Outputs, Scores, Workers, find_metric, scores_json, settings};
+use folkmoot_engine::{
+    Outputs, Scores, Workers, check_helpers, find_metric, scores_json, settings,
+};
 use folkmoot_plugin::{Metric, Note, Said};
 use serde_json::Value;
 
@@ -20,16 +22,29 @@ pub(crate) fn score(arguments: &ScoreArguments) -> Done {
     let asked = || -> Result<_> {
         let workers = Workers::new(threads(arguments.threads)?);
         let metrics = metrics(&arguments.metrics, &arguments.metric_args)?;
+        let helpers = Helpers::open(&arguments.helpers, &screen)?;
+        for metric in &metrics {
+            let judged = helpers.judge().is_some() || metric.plugin().asks("judge");
+            check_helpers(metric, judged, helpers.programs().is_some())?;
+        }
         let outputs = Outputs::read(&arguments.predictions)?;
-        Ok((
-            workers,
-            metrics,
-            outputs,
-            Helpers::open(&arguments.helpers, &screen)?,
-        ))
+        ensure!(
+            arguments.out.is_none() || arguments.out != arguments.records,
+            "--out and --records are the same file"
+        );
+        for file in [&arguments.out, &arguments.records].into_iter().flatten() {
+            writable(file)?;
+        }
+        Ok((workers, metrics, outputs, helpers))
     };
     let (workers, metrics, outputs, helpers) = asked().map_err(Failure::Usage)?;
-    let scored = outputs.score(&metrics, helpers.judge(), helpers.programs(), workers);
+    let scored = outputs.score(
+        &metrics,
+        helpers.judge(),
+        helpers.programs(),
+        workers,
+        arguments.records.is_some(),
+    );
     let scored = scored.map_err(Failure::Run)?;
     helpers.told(&screen);
     let written = || -> Result<()> {
@@ -80,7 +95,15 @@ pub(crate) fn metrics(names: &[String], arguments: &[String]) -> Result<Vec<Metr
         }
         Ok(Metric::new(plugin, &settings(&own)?)?)
     });
-    let metrics = metrics.collect::<Result<Vec<_>>>()?;
+    let mut metrics = metrics.collect::<Result<Vec<Metric>>>()?;
+    // Two scores of one metric are one metric.
+    let mut seen: Vec<(String, String)> = Vec::new();
+    metrics.retain(|metric| {
+        let own = (metric.plugin().digest.clone(), metric.settings().to_owned());
+        let new = !seen.contains(&own);
+        seen.push(own);
+        new
+    });
     let unused = arguments.iter().zip(&used).find(|(_, used)| !**used);
     ensure!(
         unused.is_none(),
@@ -119,6 +142,25 @@ pub(crate) fn lines(records: &[Value]) -> Result<String> {
         writeln!(text, "{record}")?;
     }
     Ok(text)
+}
+
+/// Refuses a file that cannot be written, before anything is asked; what it holds stays.
+pub(crate) fn writable(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|own| !own.as_os_str().is_empty());
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("creating `{}`", folder.display()))?;
+    }
+    let there = path.exists();
+    let opened = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path);
+    opened.with_context(|| format!("writing `{}`", path.display()))?;
+    if !there {
+        std::fs::remove_file(path).with_context(|| format!("writing `{}`", path.display()))?;
+    }
+    Ok(())
 }
 
 pub(crate) fn write(path: &Path, text: &str) -> Result<()> {

@@ -19,7 +19,7 @@ const NO_PROGRAMS: &str = "it runs generated programs, which was not allowed\n\n
                            the evaluation or with `--execute`: programs run in a sandbox without files, network or clock";
 
 /// Refuses a metric that asks someone who is not there, before anything is asked.
-pub(crate) fn check_helpers(metric: &Metric, judge: bool, programs: bool) -> Result<()> {
+pub fn check_helpers(metric: &Metric, judge: bool, programs: bool) -> Result<()> {
     let plugin = metric.plugin();
     ensure!(
         judge || !plugin.asks("judge"),
