@@ -198,10 +198,6 @@ pub(crate) fn check_numbers(document: &Document) -> Result<()> {
 /// Whether the scores that a run watches are scores of its metrics, and are looked at.
 pub(crate) fn check_watched(document: &Document, metrics: &[Metric]) -> Result<()> {
     let evaluation = &document.experiment.evaluation;
-    let infos = metrics.iter().map(|metric| metric.plugin().scores());
-    let infos: Vec<Vec<String>> = infos
-        .map(|infos| infos.into_iter().map(|info| info.name).collect())
-        .collect();
     let stop = evaluation.stop.as_ref().map(|stop| &stop.score);
     let watched = [
         ("evaluation.best", evaluation.best.as_ref()),
@@ -213,17 +209,19 @@ pub(crate) fn check_watched(document: &Document, metrics: &[Metric]) -> Result<(
             let message = "without evaluations between rounds there is nothing to choose from\n\nhint: give `every`";
             return Err(document.error(key, message));
         }
-        let fits = |name: &String| match name.strip_suffix('*') {
-            Some(start) => score.starts_with(start),
-            None => name == score,
+        // A metric that does not say its scores may have any; a second one of a name has the metric's before it.
+        let plain = score.rsplit('/').next().unwrap_or(score);
+        let gives = |metric: &Metric| {
+            let plugin = metric.plugin();
+            plugin.scores().is_empty() || plugin.gives(plain)
         };
-        // A metric that does not say its scores may have any.
-        if !infos
-            .iter()
-            .any(|own| own.is_empty() || own.iter().any(fits))
-        {
-            let known = infos.concat().join(", ");
-            let message = format!("no metric has a score `{score}`; there are: {known}");
+        if !metrics.iter().any(gives) {
+            let known = metrics.iter().flat_map(|metric| metric.plugin().scores());
+            let known: Vec<String> = known.map(|info| info.name).collect();
+            let message = format!(
+                "no metric has a score `{score}`; there are: {}",
+                known.join(", ")
+            );
             return Err(document.error(key, &message));
         }
     }

@@ -46,14 +46,8 @@ pub struct Group {
 impl Exam {
     /// Whether its metrics say that they give `score`; those that say nothing may give any.
     pub fn gives(&self, score: &str) -> bool {
-        let fits = |own: folkmoot_plugin::ScoreInfo| match own.name.strip_suffix('*') {
-            Some(start) => score.starts_with(start),
-            None => own.name == score,
-        };
-        self.metrics.iter().any(|metric| {
-            let scores = metric.plugin().scores();
-            scores.is_empty() || scores.into_iter().any(fits)
-        })
+        let mut plugins = self.metrics.iter().map(Metric::plugin);
+        plugins.any(|plugin| plugin.scores().is_empty() || plugin.gives(score))
     }
 
     /// The plugins that score, by name and digest.

@@ -123,8 +123,7 @@ pub fn find_metric(library: &Library, sandbox: &Sandbox, name: &str) -> Result<P
         let Ok(plugin) = library.load(sandbox, &known, Kind::Metric) else {
             continue;
         };
-        let has = plugin.scores().iter().any(|score| score.name == name);
-        if has && plugin.kind == Kind::Metric {
+        if plugin.kind == Kind::Metric && plugin.gives(name) {
             having.push(plugin);
         }
     }

@@ -169,6 +169,15 @@ impl Plugin {
             .unwrap_or_default()
     }
 
+    /// Whether a metric says that it gives `score`. A name that it ends in `*` is the start of several.
+    pub fn gives(&self, score: &str) -> bool {
+        let fits = |own: ScoreInfo| match own.name.strip_suffix('*') {
+            Some(start) => score.starts_with(start),
+            None => own.name == score,
+        };
+        self.scores().into_iter().any(fits)
+    }
+
     /// Whether a metric says that it asks `helper`: `judge` or `execute`.
     pub fn asks(&self, helper: &str) -> bool {
         let asks = self.description.traits.get("asks");
