@@ -177,7 +177,11 @@ pub fn run(
         let seen = run.evaluate_between(record, number, &global, &mut spent)?;
         if seen.stop {
             last = true;
-            let said = format!("stopped after round {number}: no better for a while");
+            let stop = setup.experiment.evaluation.stop.as_ref();
+            let (score, patience) = stop.map_or(("", 0), |own| (own.score.as_str(), own.patience));
+            let said = format!(
+                "stopped after round {number}: `{score}` is no better than {patience} evaluations ago"
+            );
             record.log(&said)?;
             on(Event::Note(said));
         }
