@@ -76,5 +76,8 @@ fn nothing_to_score_is_refused() {
         .observe(&example(&json!({ "text": "" })), &reply, &observed)
         .unwrap();
     let error = Perplexity {}.summarize(&observed, &scores()).unwrap_err();
-    assert_eq!(error, "there are no tokens to be scored");
+    assert!(
+        error.starts_with("there are no tokens to be scored"),
+        "{error}"
+    );
 }
