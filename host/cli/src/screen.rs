@@ -1,11 +1,12 @@
 //! What the user sees: a progress bar on a terminal, plain lines elsewhere; tables; errors.
 
 use std::io::IsTerminal;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use folkmoot_data::Progress;
 use folkmoot_engine::{Event, Row, Spread};
+use folkmoot_plugin::{Listener, Said};
 use indicatif::{HumanBytes, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// Between two lines about the same download, where there is no terminal.
@@ -111,6 +112,14 @@ impl Screen {
             self.bar.set_style(style);
         }
     }
+}
+
+/// What plugins say outside of a run, a line each.
+pub(crate) fn said() -> Listener {
+    Arc::new(|note| match note.said {
+        Said::Log { level, message } => eprintln!("{level}: {}: {message}", note.plugin),
+        Said::Report { name, value } => eprintln!("{}: {name} = {value}", note.plugin),
+    })
 }
 
 /// `error: …`, its causes under it, and what hint there is on a line of its own.

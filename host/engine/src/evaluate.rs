@@ -21,7 +21,6 @@ use serde_json::{Map, Value};
 use crate::resolve::Setup;
 pub use asked::{Evaluation, OnClients, Stop, Which};
 use local::Local;
-use outcome::{named, records};
 use panel::{Asked, Example, Judge, Panel, Programs, Scores, Subject, What};
 
 /// Held-out examples, ready to be asked about.
@@ -110,7 +109,7 @@ impl<'a> Evaluator<'a> {
         &self,
         base: &Base,
         adapter: Option<(&Adapter, &Params)>,
-        mut lines: Option<&mut Vec<Value>>,
+        lines: Option<&mut Vec<Value>>,
     ) -> Result<(Scores, usize)> {
         let examples = self.examples(base)?;
         let subject = self.subject(base, adapter)?;
@@ -120,16 +119,8 @@ impl<'a> Evaluator<'a> {
             programs: self.setup.programs.as_ref().map(|own| own as &dyn Programs),
             workers: self.setup.workers,
         };
-        let mut scores = Scores::new();
-        for metric in &self.setup.metrics {
-            let name = &metric.plugin().name;
-            let found = panel.observe(metric, examples).context("evaluation")?;
-            if let Some(lines) = &mut lines {
-                lines.extend(records(name, examples, &found));
-            }
-            named(&mut scores, name, metric.summarize(&found.observations)?);
-        }
-        Ok((scores, subject.cuts()))
+        let scores = panel.scores(&self.setup.metrics, examples, lines);
+        Ok((scores.context("evaluation")?, subject.cuts()))
     }
 
     fn subject<'s>(
@@ -145,7 +136,6 @@ impl<'a> Evaluator<'a> {
             rendered: true,
             ends: vec![setup.tokenizer.eos(), setup.end_of_response],
             positions: base.positions(),
-            cut: true,
             cuts: AtomicUsize::new(0),
             batch: setup.experiment.evaluation.batch,
             seed: setup.experiment.seed.derive("evaluation", 0),

@@ -12,6 +12,7 @@ use folkmoot_train::{Adapter, Base, DType, Decoding, Form, Inference, Sampling, 
 use crate::evaluate::local::Local;
 use crate::resolve::{find_model, read_tokenizer};
 use crate::source::memory;
+use crate::stops::{cut, ended};
 use crate::workers::Workers;
 
 /// A model with what it needs to read and write text.
@@ -76,10 +77,7 @@ impl Model {
             sampling.check()?;
         }
         let tokenizer = &self.tokenizer;
-        let mut ends = vec![tokenizer.eos()];
-        if let Some(template) = how.template {
-            ends.push(template.end_of_response(tokenizer)?);
-        }
+        let ends = self.ends(how.template)?;
         let prompts = how.prompts.iter().map(|prompt| -> Result<Vec<u32>> {
             ensure!(!prompt.is_empty(), "a prompt is empty");
             match how.template {
@@ -101,12 +99,7 @@ impl Model {
         let inference = Inference::new(&base, adapter.map(|(adapter, params)| (adapter, params)))?;
         let batches: Vec<&[Vec<u32>]> = prompts.chunks(how.batch.max(1)).collect();
         let answers = how.workers.map(batches.len(), |batch| {
-            let stopped = |_: usize, ids: &[u32]| {
-                !how.stop.is_empty()
-                    && tokenizer
-                        .decode(ids)
-                        .is_ok_and(|text| how.stop.iter().any(|stop| text.contains(stop.as_str())))
-            };
+            let stopped = |_: usize, ids: &[u32]| ended(tokenizer, how.stop, ids);
             let decoding = Decoding {
                 // Each batch draws its own numbers.
                 sampling: how.sampling.map(|own| Sampling {
@@ -118,17 +111,9 @@ impl Model {
             };
             inference.generate(batches[batch], &decoding)
         })?;
-        let answers = answers.into_iter().flatten().map(|answer| {
-            let mut text = tokenizer.decode(&answer.ids)?;
-            let cut = how
-                .stop
-                .iter()
-                .filter_map(|stop| text.find(stop.as_str()))
-                .min();
-            text.truncate(cut.unwrap_or(text.len()));
-            Ok(text)
-        });
-        answers.collect()
+        let answers = answers.into_iter().flatten();
+        let texts = answers.map(|answer| Ok(cut(tokenizer.decode(&answer.ids)?, how.stop)));
+        texts.collect()
     }
 
     /// Reads the weights.
@@ -149,23 +134,27 @@ impl Model {
         workers: Workers,
     ) -> Result<Local<'a>> {
         let adapter = self.adapter.as_ref();
-        let mut ends = vec![self.tokenizer.eos()];
-        if let Some(template) = template {
-            ends.push(template.end_of_response(&self.tokenizer)?);
-        }
         Ok(Local {
             inference: Inference::new(base, adapter.map(|(adapter, params)| (adapter, params)))?,
             tokenizer: &self.tokenizer,
             template,
             rendered,
-            ends,
+            ends: self.ends(template)?,
             positions: base.positions(),
-            cut: true,
             cuts: AtomicUsize::new(0),
             batch,
             seed,
             workers,
         })
+    }
+
+    /// Tokens that end an answer.
+    fn ends(&self, template: Option<&Template>) -> Result<Vec<u32>> {
+        let mut ends = vec![self.tokenizer.eos()];
+        if let Some(template) = template {
+            ends.push(template.end_of_response(&self.tokenizer)?);
+        }
+        Ok(ends)
     }
 
     /// Its tokenizer.
@@ -190,15 +179,7 @@ impl Model {
 
     /// Writes the model with its adapter merged into it to the folder `out`; gives the files.
     pub fn merge(&self, out: &Path, dtype: DType) -> Result<Vec<PathBuf>> {
-        let occupied = out.exists()
-            && out
-                .read_dir()
-                .map_or(true, |mut files| files.next().is_some());
-        ensure!(
-            !occupied,
-            "`{}` is there already and not empty",
-            out.display()
-        );
+        ensure_empty(out)?;
         let adapter = self.adapter.as_ref();
         let mut files = merge(
             &self.path,
@@ -232,4 +213,18 @@ impl Model {
         }
         Ok(files)
     }
+}
+
+/// Refuses a folder that holds something; it need not be there.
+pub fn ensure_empty(folder: &Path) -> Result<()> {
+    let occupied = folder.exists()
+        && folder
+            .read_dir()
+            .map_or(true, |mut files| files.next().is_some());
+    ensure!(
+        !occupied,
+        "`{}` is there already and not empty",
+        folder.display()
+    );
+    Ok(())
 }

@@ -7,7 +7,6 @@ use folkmoot_data::{Files, Table, Wanted};
 use folkmoot_plugin::{Kind, Library, Metric, Plugin, PluginError, Sandbox};
 use serde_json::{Map, Value};
 
-use crate::evaluate::outcome::{named, records};
 use crate::evaluate::panel::{Example, Judge, Panel, Programs, Scores};
 use crate::evaluate::written::Written;
 use crate::workers::Workers;
@@ -78,19 +77,10 @@ impl Outputs {
             programs,
             workers,
         };
-        let (mut scores, mut lines) = (Scores::new(), Vec::new());
-        for metric in metrics {
-            let name = &metric.plugin().name;
-            let found = panel.observe(metric, &self.examples)?;
-            if recorded {
-                lines.extend(records(name, &self.examples, &found));
-            }
-            named(&mut scores, name, metric.summarize(&found.observations)?);
-        }
-        Ok(Scored {
-            scores,
-            records: lines,
-        })
+        let mut records = Vec::new();
+        let lines = recorded.then_some(&mut records);
+        let scores = panel.scores(metrics, &self.examples, lines)?;
+        Ok(Scored { scores, records })
     }
 }
 

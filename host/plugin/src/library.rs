@@ -63,6 +63,13 @@ impl Library {
         })
     }
 
+    /// The name, of whatever kind, that `name` was probably meant to be.
+    pub fn nearest(&self, name: &str) -> Option<String> {
+        let names = self.names();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        nearest(name, &names).map(str::to_owned)
+    }
+
     /// Every name that can be loaded, sorted.
     pub fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.files().into_keys().collect();

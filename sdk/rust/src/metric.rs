@@ -103,6 +103,20 @@ impl Generation {
         }
     }
 
+    /// Asks for what follows the example's prompt, unless it was asked already: the whole `ask` of a metric that
+    /// reads one text.
+    pub fn ask_once(
+        &self,
+        example: &Example,
+        so_far: &Answers,
+        questions: &Questions,
+    ) -> Result<()> {
+        if so_far.count() == 0 {
+            questions.generate(example.prompt()?, &self.to_json());
+        }
+        Ok(())
+    }
+
     /// As the contract takes them.
     pub fn to_json(&self) -> String {
         json!(self).to_string()

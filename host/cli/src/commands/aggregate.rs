@@ -1,15 +1,13 @@
 //! `folkmoot aggregate`.
 
-use std::sync::Arc;
-
 use folkmoot_engine::{Aggregation, UpdateFile, aggregate as aggregate_files, settings};
 use folkmoot_params::Seed;
-use folkmoot_plugin::{Algorithm, Kind, Note, Said};
+use folkmoot_plugin::{Algorithm, Kind};
 
 use super::{Done, Failure};
 use crate::arguments::{AggregateArguments, UpdateIs};
 use crate::places::{library, sandbox, threads};
-use crate::screen::count;
+use crate::screen::{count, said};
 
 pub(crate) fn aggregate(arguments: &AggregateArguments) -> Done {
     threads(arguments.threads).map_err(Failure::Usage)?;
@@ -29,11 +27,7 @@ pub(crate) fn aggregate(arguments: &AggregateArguments) -> Done {
 fn asked(
     arguments: &AggregateArguments,
 ) -> anyhow::Result<(Algorithm, serde_json::Value, Aggregation)> {
-    let listener = Arc::new(|note: Note| match note.said {
-        Said::Log { level, message } => eprintln!("{level}: {}: {message}", note.plugin),
-        Said::Report { name, value } => eprintln!("{}: {name} = {value}", note.plugin),
-    });
-    let plugin = library().load(&sandbox(listener)?, &arguments.algorithm, Kind::Algorithm)?;
+    let plugin = library().load(&sandbox(said())?, &arguments.algorithm, Kind::Algorithm)?;
     let given = settings(&arguments.algorithm_args)?;
     let algorithm = Algorithm::new(plugin, &given)?;
     let updates = arguments.updates.iter().map(|text| UpdateFile::parse(text));

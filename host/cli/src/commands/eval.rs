@@ -1,25 +1,22 @@
 //! `folkmoot eval`.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result, ensure};
 use folkmoot_data::benchmark::{Average as Over, Benchmark, Benchmarks, Suite};
 use folkmoot_data::{Catalogue, Tokenizer};
 use folkmoot_engine::{
-    Api, Compute, Event, Exam, Examined, Form, Model, Quantize, Remote, Seed, Subject, Template,
-    Workers, scores_json,
+    Api, Event, Exam, Examined, Model, Remote, Seed, Subject, Template, Workers, ensure_empty,
+    scores_json,
 };
-use folkmoot_plugin::{Note, Said};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::helpers::{Helpers, counted, remote};
-use super::model::named;
+use super::model::form;
 use super::score::{lines, writable, write};
 use super::{Done, Failure};
 use crate::arguments::EvalArguments;
-use crate::places::{benchmarks, cache, catalogue, library, place, sandbox, threads};
-use crate::screen::{Screen, columns, count};
+use crate::places::{benchmarks, cache, catalogue, library, sandbox, threads};
+use crate::screen::{Screen, columns, count, said};
 
 /// `NAME:VARIANT`.
 pub(super) fn find(known: &Benchmarks, name: &str) -> Result<Benchmark> {
@@ -45,7 +42,6 @@ fn asked(arguments: &EvalArguments) -> Result<(Option<Suite>, Vec<Benchmark>)> {
     }
     ensure!(arguments.limit != Some(0), "--limit is 0");
     for (index, own) in all.iter().enumerate() {
-        let file = |own: &Benchmark| title(own).replace(':', "-");
         let twice = all[..index].iter().any(|other| file(other) == file(own));
         ensure!(!twice, "benchmark `{}` is asked for twice", title(own));
     }
@@ -81,6 +77,11 @@ impl Who {
     }
 }
 
+/// Of its record, without the extension.
+fn file(benchmark: &Benchmark) -> String {
+    title(benchmark).replace(':', "-")
+}
+
 pub(crate) fn eval(arguments: &EvalArguments) -> Done {
     let screen = Screen::new();
     let begun = || -> Result<_> {
@@ -88,23 +89,14 @@ pub(crate) fn eval(arguments: &EvalArguments) -> Done {
         let workers = Workers::new(threads(arguments.threads)?);
         let helpers = Helpers::open(&arguments.helpers, &screen)?;
         let exams = exams(arguments, benchmarks, &helpers, &screen)?;
-        let form = Form {
-            place: place(&arguments.device)?,
-            quantize: match &arguments.quantize {
-                Some(name) => Some(named::<Quantize>("--quantize", name)?),
-                None => None,
-            },
-            compute: named::<Compute>("--compute", &arguments.compute)?,
-        };
+        let form = form(
+            &arguments.device,
+            arguments.quantize.as_deref(),
+            &arguments.compute,
+        )?;
         ensure!(arguments.batch > 0, "--batch is 0");
         if let Some(out) = &arguments.out {
-            let occupied =
-                out.exists() && out.read_dir().map_or(true, |mut own| own.next().is_some());
-            ensure!(
-                !occupied,
-                "`{}` is there already and not empty",
-                out.display()
-            );
+            ensure_empty(out)?;
             writable(&out.join("results.json"))?;
         }
         for (member, exam) in suite.iter().flat_map(|own| &own.benchmarks).zip(&exams) {
@@ -234,11 +226,7 @@ fn exams(
     helpers: &Helpers,
     screen: &Screen,
 ) -> Result<Vec<Exam>> {
-    let listener = Arc::new(|note: Note| match note.said {
-        Said::Log { level, message } => eprintln!("{level}: {}: {message}", note.plugin),
-        Said::Report { name, value } => eprintln!("{}: {name} = {value}", note.plugin),
-    });
-    let (library, sandbox) = (library(), sandbox(listener)?);
+    let (library, sandbox) = (library(), sandbox(said())?);
     let catalogue = Catalogue::new(catalogue().as_deref())?;
     let files = cache()?.join("files");
     let mut told = |progress| screen.event(&Event::Fetch(progress));
@@ -273,7 +261,7 @@ impl Record<'_> {
         });
         let plugins = exam.plugins();
         let plugins = plugins.map(|(name, sha256)| json!({ "name": name, "sha256": sha256 }));
-        let file = format!("{}.jsonl", title(benchmark).replace(':', "-"));
+        let file = format!("{}.jsonl", file(benchmark));
         self.results.push(json!({
             "benchmark": benchmark.name,
             "variant": benchmark.variant,

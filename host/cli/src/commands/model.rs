@@ -51,14 +51,11 @@ pub(crate) fn generate(arguments: &GenerateArguments) -> Done {
             stop: &arguments.stop,
             sampling: (!plain).then_some(sampling),
             batch: arguments.batch,
-            form: Form {
-                place: place(&arguments.device)?,
-                quantize: match &arguments.quantize {
-                    Some(name) => Some(named::<Quantize>("--quantize", name)?),
-                    None => None,
-                },
-                compute: named::<Compute>("--compute", &arguments.compute)?,
-            },
+            form: form(
+                &arguments.device,
+                arguments.quantize.as_deref(),
+                &arguments.compute,
+            )?,
             workers,
         })
     })()
@@ -115,8 +112,18 @@ fn find(model: &str, adapter: Option<&Path>, screen: &Screen) -> Result<Model> {
     Model::find(model, adapter, catalogue().as_deref(), &cache, &mut told)
 }
 
+/// How weights are held and computed with, and where.
+pub(super) fn form(device: &str, quantize: Option<&str>, compute: &str) -> Result<Form> {
+    let quantize = quantize.map(|name| named::<Quantize>("--quantize", name));
+    Ok(Form {
+        place: place(device)?,
+        quantize: quantize.transpose()?,
+        compute: named::<Compute>("--compute", compute)?,
+    })
+}
+
 /// A setting by the name that experiments use for it.
-pub(crate) fn named<T: DeserializeOwned>(flag: &str, name: &str) -> Result<T> {
+fn named<T: DeserializeOwned>(flag: &str, name: &str) -> Result<T> {
     let value = serde_json::Value::from(name);
     serde_json::from_value(value).map_err(|error| anyhow::anyhow!("{flag} {name}: {error}"))
 }

@@ -47,14 +47,8 @@ pub(crate) fn info(reference: &str) -> Done {
         // Whatever its kind: metrics also by the names of their scores.
         Err(PluginError::NotFound { .. }) => {
             find_metric(&library, &sandbox, reference).map_err(|_| {
-                let names = library.names();
-                let near = names
-                    .iter()
-                    .map(|name| (strsim::jaro_winkler(name, reference), name))
-                    .max_by(|a, b| a.0.total_cmp(&b.0))
-                    .filter(|(score, _)| *score > 0.75);
-                let hint = match near {
-                    Some((_, name)) => format!("did you mean `{name}`?"),
+                let hint = match library.nearest(reference) {
+                    Some(name) => format!("did you mean `{name}`?"),
                     None => "`folkmoot plugin list` shows all".into(),
                 };
                 Failure::Usage(anyhow!("no plugin named `{reference}`\n\nhint: {hint}"))

@@ -2,20 +2,19 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::{Context, Result, ensure};
 use folkmoot_engine::{
     Outputs, Scores, Workers, check_helpers, find_metric, scores_json, settings,
 };
-use folkmoot_plugin::{Metric, Note, Said};
+use folkmoot_plugin::Metric;
 use serde_json::Value;
 
 use super::helpers::Helpers;
 use super::{Done, Failure};
 use crate::arguments::ScoreArguments;
 use crate::places::{library, sandbox, threads};
-use crate::screen::{Screen, columns, count};
+use crate::screen::{Screen, columns, count, said};
 
 pub(crate) fn score(arguments: &ScoreArguments) -> Done {
     let screen = Screen::new();
@@ -69,11 +68,7 @@ pub(crate) fn score(arguments: &ScoreArguments) -> Done {
 
 /// The metrics of these names, with their settings.
 pub(crate) fn metrics(names: &[String], arguments: &[String]) -> Result<Vec<Metric>> {
-    let listener = Arc::new(|note: Note| match note.said {
-        Said::Log { level, message } => eprintln!("{level}: {}: {message}", note.plugin),
-        Said::Report { name, value } => eprintln!("{}: {name} = {value}", note.plugin),
-    });
-    let (library, sandbox) = (library(), sandbox(listener)?);
+    let (library, sandbox) = (library(), sandbox(said())?);
     let mut used = vec![false; arguments.len()];
     let metrics = names.iter().map(|name| {
         let plugin = find_metric(&library, &sandbox, name)?;

@@ -8,7 +8,8 @@ use folkmoot_params::Seed;
 use folkmoot_plugin::{ChatMessage, Generation, Prompt, Reply};
 use folkmoot_train::{Decoding, Inference, Sampling};
 
-use super::panel::{Asked, AtExample, Judge, Judged, Subject, What};
+use super::panel::{Asked, AtExample, Subject, What};
+use crate::stops::{cut, ended};
 use crate::workers::Workers;
 
 /// Tokens that go through the model at once, those that questions share counted once.
@@ -29,8 +30,6 @@ pub struct Local<'a> {
     pub(crate) ends: Vec<u32>,
     /// Tokens of prompt and answer at most.
     pub(crate) positions: usize,
-    /// Whether a prompt that is too long loses its beginning; else it is an error.
-    pub(crate) cut: bool,
     /// Prompts of which the beginning was cut off.
     pub(crate) cuts: AtomicUsize,
     /// Questions that go through the model at once.
@@ -139,23 +138,6 @@ impl Subject for Local<'_> {
     }
 }
 
-impl Judge for Local<'_> {
-    fn judge(&self, questions: &[Judged]) -> Result<Vec<Vec<String>>> {
-        let prompts: Vec<Prompt> = questions
-            .iter()
-            .map(|own| Prompt::Chat(own.messages.to_vec()))
-            .collect();
-        let asked = questions.iter().zip(&prompts).map(|(own, prompt)| Asked {
-            example: own.example,
-            key: own.key,
-            nth: own.nth,
-            what: What::Generate(prompt, own.how),
-        });
-        let replies = self.answer(&asked.collect::<Vec<_>>())?;
-        Ok(replies.into_iter().map(|reply| reply.texts).collect())
-    }
-}
-
 /// Runs of jobs that share a batch: alike, at most `most`, and few enough tokens: of prompts at once, and of
 /// prompts and answers of which keys and values are `kept`.
 fn batches(jobs: &[(usize, Job)], most: usize, kept: usize) -> Vec<std::ops::Range<usize>> {
@@ -213,7 +195,7 @@ impl Local<'_> {
                     how.max_tokens,
                     self.positions
                 );
-                let ids = self.shortened(ids, room)?.0;
+                let ids = self.shortened(ids, room).0;
                 ensure!(!ids.is_empty(), "a prompt is empty");
                 let seed = self.seed.derive("example", asked.key);
                 let seed = seed.derive("question", asked.nth as u64);
@@ -235,7 +217,7 @@ impl Local<'_> {
                 let from = from.unwrap_or(ids.len());
                 let (ids, shift) = self.with_bos(ids);
                 let count = ids.len();
-                let (ids, lost) = self.shortened(ids, self.positions)?;
+                let (ids, lost) = self.shortened(ids, self.positions);
                 ensure!(
                     from + shift > lost,
                     "a continuation of {} tokens is longer than the {} that are possible",
@@ -295,19 +277,13 @@ impl Local<'_> {
     }
 
     /// The last `room` tokens, and how many were cut off before them.
-    fn shortened(&self, mut ids: Vec<u32>, room: usize) -> Result<(Vec<u32>, usize)> {
+    fn shortened(&self, mut ids: Vec<u32>, room: usize) -> (Vec<u32>, usize) {
         let lost = ids.len().saturating_sub(room);
         if lost > 0 {
-            ensure!(
-                self.cut,
-                "a prompt of {} tokens leaves no room for its answer: {} in all are possible",
-                ids.len(),
-                self.positions
-            );
             self.cuts.fetch_add(1, Ordering::Relaxed);
             ids.drain(..lost);
         }
-        Ok((ids, lost))
+        (ids, lost)
     }
 
     fn run(&self, batch: &[(usize, Job)]) -> Result<Vec<Reply>> {
@@ -336,7 +312,7 @@ impl Local<'_> {
                 Kind::Likelihood(_) => (&[][..], 0),
             })
             .unzip();
-        let stopped = |row: usize, ids: &[u32]| self.stopped(stops[row], ids);
+        let stopped = |row: usize, ids: &[u32]| ended(self.tokenizer, stops[row], ids);
         let sampling = Sampling {
             temperature: how.temperature,
             top_p: how.top_p.filter(|p| *p < 1.0),
@@ -357,8 +333,7 @@ impl Local<'_> {
                 Kind::Generate(how, _) => (&how.stop[..], 1),
                 Kind::Likelihood(_) => (&[][..], 1),
             };
-            let mut text = self.tokenizer.decode(&answer.ids)?;
-            text.truncate(first_of(stop, &text).unwrap_or(text.len()));
+            let text = cut(self.tokenizer.decode(&answer.ids)?, stop);
             Ok(Reply {
                 texts: vec![text; samples as usize],
                 ..Reply::default()
@@ -366,21 +341,6 @@ impl Local<'_> {
         });
         replies.collect()
     }
-
-    /// Whether one of `stop` is in the text of the ids.
-    fn stopped(&self, stop: &[String], ids: &[u32]) -> bool {
-        if stop.is_empty() {
-            return false;
-        }
-        let text = self.tokenizer.decode(ids);
-        text.is_ok_and(|text| first_of(stop, &text).is_some())
-    }
-}
-
-/// Where the first of `stop` begins in `text`.
-pub(crate) fn first_of(stop: &[String], text: &str) -> Option<usize> {
-    let hits = stop.iter().filter_map(|stop| text.find(stop.as_str()));
-    hits.min()
 }
 
 /// The turns of a conversation as templates take them.

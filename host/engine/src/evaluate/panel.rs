@@ -8,8 +8,10 @@ use anyhow::{Context, Result, bail, ensure};
 use folkmoot_plugin::{
     ChatMessage, Generation, Metric, Observations, Observed, Prompt, Question, Reply, Score,
 };
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::outcome::{named, records};
 use crate::workers::Workers;
 
 const NO_JUDGE: &str = "it asks a judge, and there is none\n\nhint: name one, as `judge` of the evaluation or with \
@@ -84,8 +86,6 @@ pub trait Subject: Sync {
 pub struct Judged<'a> {
     /// The example's number.
     pub example: usize,
-    /// The start of a digest of the example.
-    pub key: u64,
     /// How often the judge was asked about the example before.
     pub nth: usize,
     pub messages: &'a [ChatMessage],
@@ -142,6 +142,25 @@ pub(crate) struct Found {
 }
 
 impl Panel<'_> {
+    /// The scores of `metrics` in their order; adds what was asked and answered to `lines`.
+    pub(crate) fn scores(
+        &self,
+        metrics: &[Metric],
+        examples: &[Example],
+        mut lines: Option<&mut Vec<Value>>,
+    ) -> Result<Scores> {
+        let mut scores = Scores::new();
+        for metric in metrics {
+            let name = &metric.plugin().name;
+            let found = self.observe(metric, examples)?;
+            if let Some(lines) = &mut lines {
+                lines.extend(records(name, examples, &found));
+            }
+            named(&mut scores, name, metric.summarize(&found.observations)?);
+        }
+        Ok(scores)
+    }
+
     /// Asks what `metric` wants to know about each example, and observes the answers.
     pub(crate) fn observe(&self, metric: &Metric, examples: &[Example]) -> Result<Found> {
         let replies = self.ask(metric, examples)?;
@@ -258,7 +277,6 @@ impl Panel<'_> {
                     let nth = nth("judge");
                     let question = Judged {
                         example,
-                        key,
                         nth,
                         messages,
                         how,

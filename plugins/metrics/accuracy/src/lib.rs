@@ -124,11 +124,7 @@ impl Metric for Accuracy {
             return Err(format!("`scores`: `{unknown}` is none of {NAMES:?}"));
         }
         self.rule()?;
-        if so_far.count() == 0 {
-            let how = Generation::greedy(self.max_tokens, &self.stop);
-            questions.generate(example.prompt()?, &how.to_json());
-        }
-        Ok(())
+        Generation::greedy(self.max_tokens, &self.stop).ask_once(example, so_far, questions)
     }
 
     fn observe(

@@ -78,11 +78,7 @@ impl Metric for Chrf {
 
     fn ask(&self, example: &Example, so_far: &Answers, questions: &Questions) -> Result<()> {
         self.rule()?;
-        if so_far.count() == 0 {
-            let options = Generation::greedy(self.max_tokens, &self.stop).to_json();
-            questions.generate(example.prompt()?, &options);
-        }
-        Ok(())
+        Generation::greedy(self.max_tokens, &self.stop).ask_once(example, so_far, questions)
     }
 
     fn observe(

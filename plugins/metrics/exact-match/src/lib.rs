@@ -76,15 +76,12 @@ impl Metric for ExactMatch {
     }];
 
     fn ask(&self, example: &Example, so_far: &Answers, questions: &Questions) -> Result<()> {
-        if so_far.count() == 0 {
-            let options = Generation {
-                samples: self.samples,
-                temperature: self.temperature,
-                ..Generation::greedy(self.max_tokens, &self.stop)
-            };
-            questions.generate(example.prompt()?, &options.to_json());
-        }
-        Ok(())
+        let how = Generation {
+            samples: self.samples,
+            temperature: self.temperature,
+            ..Generation::greedy(self.max_tokens, &self.stop)
+        };
+        how.ask_once(example, so_far, questions)
     }
 
     fn observe(
@@ -121,11 +118,16 @@ impl Metric for ExactMatch {
 }
 
 #[cfg(test)]
+#[path = "../../../../tests/golden/shared.rs"]
+mod shared;
+
+#[cfg(test)]
 mod tests {
     use folkmoot_sdk::native::evaluation::{Reply, answers, observations, questions, scores};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::shared::golden;
 
     fn metric(settings: Value) -> ExactMatch {
         serde_json::from_value(settings).unwrap()
@@ -146,12 +148,7 @@ mod tests {
 
     #[test]
     fn texts_are_compared_as_they_are() {
-        let golden = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../../tests/golden/answer_filters.json"
-        );
-        let golden = std::fs::read_to_string(golden).unwrap();
-        let golden: Value = serde_json::from_str(&golden).unwrap();
+        let golden = golden("answer_filters.json");
         for case in golden["exact_match"].as_array().unwrap() {
             let ignored = &golden["ignores"][case[2].as_u64().unwrap() as usize];
             let settings = json!({"ignore": {

@@ -1,21 +1,15 @@
-use std::fs;
-
 use folkmoot_sdk::native::{Reply, Score, answers, observations, questions, scores};
 use serde_json::{Deserializer, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::*;
+use shared::golden;
+
+#[path = "../../../../tests/golden/shared.rs"]
+mod shared;
 
 fn metric(settings: Value) -> JudgeScore {
     serde_json::from_value(settings).unwrap()
-}
-
-fn golden() -> Value {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../../tests/golden/judge_metrics.json"
-    );
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
 fn example(row: &Value) -> Example {
@@ -148,7 +142,7 @@ fn asks_the_model_twice_then_the_judge_about_both_turns() {
 
 #[test]
 fn the_messages_to_the_judge_are_fastchats() {
-    let golden = golden();
+    let golden = golden("judge_metrics.json");
     let metric = metric(json!({}));
     let tasks = golden["tasks"].as_array().unwrap();
     for (task, messages) in tasks.iter().zip(golden["messages"].as_array().unwrap()) {
@@ -170,7 +164,7 @@ fn the_messages_to_the_judge_are_fastchats() {
 
 #[test]
 fn reads_ratings_as_fastchat_does() {
-    let golden = golden();
+    let golden = golden("judge_metrics.json");
     let ratings = golden["ratings"].as_array().unwrap();
     assert!(ratings.len() >= 1000);
     for row in ratings {
@@ -197,7 +191,7 @@ fn judgments(golden: &Value) -> Vec<[String; 2]> {
 
 #[test]
 fn scores_are_those_of_fastchats_show_result() {
-    let golden = golden();
+    let golden = golden("judge_metrics.json");
     // FastChat knows no scale.
     let metric = metric(json!({ "lowest": 0, "highest": 1e300 }));
     let tasks = golden["tasks"].as_array().unwrap();
@@ -215,7 +209,7 @@ fn scores_are_those_of_fastchats_show_result() {
 
 #[test]
 fn openfedllm_keeps_what_has_no_grade_as_minus_one() {
-    let golden = golden();
+    let golden = golden("judge_metrics.json");
     let metric = metric(json!({ "variant": "openfedllm" }));
     let tasks = golden["tasks"].as_array().unwrap();
     let scores = scored(&metric, tasks, &judgments(&golden));

@@ -82,11 +82,7 @@ impl Metric for MathEquivalence {
     ];
 
     fn ask(&self, example: &Example, so_far: &Answers, questions: &Questions) -> Result<()> {
-        if so_far.count() == 0 {
-            let options = Generation::greedy(self.max_tokens, &self.stop);
-            questions.generate(example.prompt()?, &options.to_json());
-        }
-        Ok(())
+        Generation::greedy(self.max_tokens, &self.stop).ask_once(example, so_far, questions)
     }
 
     fn observe(

@@ -4,14 +4,13 @@ use folkmoot_sdk::native::evaluation::{Reply, answers, observations, scores};
 use serde_json::{Value, json};
 
 use super::*;
+use shared::golden;
+
+#[path = "../../../../tests/golden/shared.rs"]
+mod shared;
 
 fn cases(name: &str) -> Vec<Value> {
-    let golden = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../../tests/golden/answer_metrics.json"
-    );
-    let golden = std::fs::read_to_string(golden).unwrap();
-    let golden: Value = serde_json::from_str(&golden).unwrap();
+    let golden = golden("answer_metrics.json");
     let cases = golden[name].as_array().unwrap().clone();
     assert!(cases.len() >= 1000);
     cases

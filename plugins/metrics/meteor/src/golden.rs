@@ -2,27 +2,17 @@
 
 use folkmoot_sdk::native::{Reply, answers, observations, questions, scores};
 use folkmoot_sdk::{Example, Metric};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Meteor, punkt, treebank};
+use shared::{golden, near};
 
-fn golden(name: &str) -> Value {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/golden");
-    let text = std::fs::read_to_string(format!("{folder}/{name}.json")).unwrap();
-    serde_json::from_str(&text).unwrap()
-}
-
-fn near(ours: f64, theirs: &Value, what: &str) {
-    let theirs = theirs.as_f64().unwrap();
-    assert!(
-        (ours - theirs).abs() < 1e-9,
-        "{what}: {ours} is not {theirs}"
-    );
-}
+#[path = "../../../../tests/golden/shared.rs"]
+mod shared;
 
 #[test]
 fn scores_as_nltk() {
-    let golden = golden("text_metrics");
+    let golden = golden("text_metrics.json");
     let rows = golden["rows"].as_array().unwrap();
     assert!(rows.len() > 1000);
     for case in golden["meteor"].as_array().unwrap() {
@@ -66,7 +56,7 @@ fn asks_once() {
 
 #[test]
 fn cuts_as_nltk() {
-    let golden = golden("text_tokens");
+    let golden = golden("text_tokens.json");
     let rows = golden["tokens"].as_array().unwrap();
     assert!(rows.len() >= 1000);
     for row in rows {
@@ -83,7 +73,7 @@ fn cuts_as_nltk() {
 
 #[test]
 fn stems_as_nltk() {
-    let golden = golden("text_tokens");
+    let golden = golden("text_tokens.json");
     let words = golden["stems"].as_array().unwrap();
     assert!(words.len() >= 1000);
     for row in words {

@@ -4,6 +4,10 @@ use folkmoot_sdk::native::evaluation::{
 use serde_json::{Value, json};
 
 use super::*;
+use shared::golden;
+
+#[path = "../../../../tests/golden/shared.rs"]
+mod shared;
 
 fn metric(settings: Value) -> MultipleChoice {
     serde_json::from_value(settings).unwrap()
@@ -23,12 +27,7 @@ fn score(metric: &MultipleChoice, row: &Value, replies: Vec<Reply>) -> Vec<Score
 
 #[test]
 fn likelihoods_choose_as_in_lm_eval() {
-    let golden = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../../tests/golden/answer_metrics.json"
-    );
-    let golden = std::fs::read_to_string(golden).unwrap();
-    let golden: Value = serde_json::from_str(&golden).unwrap();
+    let golden = golden("answer_metrics.json");
     let cases = golden["multiple_choice"].as_array().unwrap();
     assert!(cases.len() >= 1000);
     let metric = metric(json!({"mutual_info": true}));

@@ -107,15 +107,12 @@ impl Metric for NumericAnswer {
     ];
 
     fn ask(&self, example: &Example, so_far: &Answers, questions: &Questions) -> Result<()> {
-        if so_far.count() == 0 {
-            let options = Generation {
-                samples: self.samples,
-                temperature: self.temperature,
-                ..Generation::greedy(self.max_tokens, &self.stop)
-            };
-            questions.generate(example.prompt()?, &options.to_json());
-        }
-        Ok(())
+        let how = Generation {
+            samples: self.samples,
+            temperature: self.temperature,
+            ..Generation::greedy(self.max_tokens, &self.stop)
+        };
+        how.ask_once(example, so_far, questions)
     }
 
     fn observe(
@@ -173,11 +170,16 @@ impl Metric for NumericAnswer {
 }
 
 #[cfg(test)]
+#[path = "../../../../tests/golden/shared.rs"]
+mod shared;
+
+#[cfg(test)]
 mod tests {
     use folkmoot_sdk::native::evaluation::{Reply, answers, observations, scores};
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
+    use crate::shared::golden;
 
     fn observe(said: &[&str], right: &str) -> Vec<f64> {
         let metric: NumericAnswer = serde_json::from_value(json!({})).unwrap();
@@ -193,12 +195,7 @@ mod tests {
 
     #[test]
     fn both_exact_matches_are_lm_evals() {
-        let golden = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../../tests/golden/answer_metrics.json"
-        );
-        let golden = std::fs::read_to_string(golden).unwrap();
-        let golden: Value = serde_json::from_str(&golden).unwrap();
+        let golden = golden("answer_metrics.json");
         let cases = golden["gsm8k"].as_array().unwrap();
         assert!(cases.len() >= 1000);
         for case in cases {

@@ -1,21 +1,15 @@
-use std::fs;
-
 use folkmoot_sdk::native::{Reply, Score, answers, observations, questions, scores};
 use serde_json::{Deserializer, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::*;
+use shared::golden;
+
+#[path = "../../../../tests/golden/shared.rs"]
+mod shared;
 
 fn metric(settings: Value) -> Pairwise {
     serde_json::from_value(settings).unwrap()
-}
-
-fn golden() -> Value {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../../tests/golden/judge_metrics.json"
-    );
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
 fn example(row: &Value) -> Example {
@@ -116,7 +110,7 @@ fn said<'a>(golden: &'a Value, texts: &str, task: usize) -> Vec<&'a str> {
 
 #[test]
 fn the_messages_to_the_judge_are_fastchats_and_alpaca_evals() {
-    let golden = golden();
+    let golden = golden("judge_metrics.json");
     let tasks = golden["tasks"].as_array().unwrap();
     let mut compared = [0; 3];
     for (task, messages) in tasks.iter().zip(golden["messages"].as_array().unwrap()) {
@@ -146,7 +140,7 @@ fn the_messages_to_the_judge_are_fastchats_and_alpaca_evals() {
 
 #[test]
 fn reads_verdicts_as_fastchat_and_alpaca_eval_do() {
-    let golden = golden();
+    let golden = golden("judge_metrics.json");
     let letters = golden["winners"].as_array().unwrap();
     let rankings = golden["rankings"].as_array().unwrap();
     assert!(letters.len() >= 1000 && rankings.len() >= 1000);
@@ -186,7 +180,7 @@ fn reads_verdicts_as_fastchat_and_alpaca_eval_do() {
 
 #[test]
 fn scores_are_those_of_fastchats_show_result() {
-    let golden = golden();
+    let golden = golden("judge_metrics.json");
     let tasks = golden["tasks"].as_array().unwrap().iter().enumerate();
     let tasks = tasks.map(|(at, task)| (task.clone(), said(&golden, "winners", at)));
     let scores = scored(&metric(json!({})), tasks);
@@ -203,7 +197,7 @@ fn scores_are_those_of_fastchats_show_result() {
 
 #[test]
 fn the_adjusted_win_rate_is_alpaca_evals_over_both_orders() {
-    let golden = golden();
+    let golden = golden("judge_metrics.json");
     let tasks = golden["tasks"].as_array().unwrap().iter().enumerate();
     let tasks = tasks.map(|(at, task)| (first_turn(task), said(&golden, "rankings", at)));
     let scores = scored(&metric(json!({ "rules": "alpaca-eval" })), tasks);

@@ -2,6 +2,10 @@ use folkmoot_sdk::native::evaluation::{Reply, Score, answers, observations, ques
 use serde_json::{Value, json};
 
 use super::*;
+use shared::golden;
+
+#[path = "../../../../tests/golden/shared.rs"]
+mod shared;
 
 fn metric(settings: Value) -> PassAtK {
     serde_json::from_value(settings).unwrap()
@@ -25,12 +29,7 @@ fn ran(failure: &str) -> Reply {
 
 #[test]
 fn the_estimate_is_human_evals() {
-    let golden = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../../tests/golden/answer_metrics.json"
-    );
-    let golden = std::fs::read_to_string(golden).unwrap();
-    let golden: Value = serde_json::from_str(&golden).unwrap();
+    let golden = golden("answer_metrics.json");
     let cases = golden["pass_at_k"].as_array().unwrap();
     assert!(cases.len() >= 1000);
     for case in cases {

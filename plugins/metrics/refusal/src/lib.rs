@@ -89,14 +89,11 @@ impl Metric for Refusal {
     }];
 
     fn ask(&self, example: &Example, so_far: &Answers, questions: &Questions) -> Result<()> {
-        if so_far.count() == 0 {
-            let options = Generation {
-                temperature: self.temperature,
-                ..Generation::greedy(self.max_tokens, &self.stop)
-            };
-            questions.generate(example.prompt()?, &options.to_json());
-        }
-        Ok(())
+        let how = Generation {
+            temperature: self.temperature,
+            ..Generation::greedy(self.max_tokens, &self.stop)
+        };
+        how.ask_once(example, so_far, questions)
     }
 
     fn observe(&self, _: &Example, answers: &Answers, observations: &Observations) -> Result<()> {

@@ -2,6 +2,10 @@ use folkmoot_sdk::native::evaluation::{Reply, Score, answers, observations, scor
 use serde_json::{Value, json};
 
 use super::*;
+use shared::golden;
+
+#[path = "../../../../tests/golden/shared.rs"]
+mod shared;
 
 fn score(settings: Value, said: &[&str]) -> Score {
     let metric: Refusal = serde_json::from_value(settings).unwrap();
@@ -132,12 +136,7 @@ fn a_refusal_after_the_answer_does_not_count() {
 
 #[test]
 fn both_lists_find_what_the_scripts_find() {
-    let golden = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../../tests/golden/answer_metrics.json"
-    );
-    let golden = std::fs::read_to_string(golden).unwrap();
-    let golden: Value = serde_json::from_str(&golden).unwrap();
+    let golden = golden("answer_metrics.json");
     let cases = golden["refusal"].as_array().unwrap();
     assert!(cases.len() >= 1000);
     for case in cases {

@@ -2,29 +2,17 @@
 
 use folkmoot_sdk::native::{Reply, answers, observations, questions, scores};
 use folkmoot_sdk::{Example, Metric};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::Rouge;
+use shared::{golden, near};
 
-fn golden() -> Value {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../../tests/golden/text_metrics.json"
-    );
-    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-}
-
-fn near(ours: f64, theirs: &Value, what: &str) {
-    let theirs = theirs.as_f64().unwrap();
-    assert!(
-        (ours - theirs).abs() < 1e-9,
-        "{what}: {ours} is not {theirs}"
-    );
-}
+#[path = "../../../../tests/golden/shared.rs"]
+mod shared;
 
 #[test]
 fn scores_as_rouge_score() {
-    let golden = golden();
+    let golden = golden("text_metrics.json");
     let rows = golden["rows"].as_array().unwrap();
     assert!(rows.len() > 1000);
     for case in golden["rouge"].as_array().unwrap() {

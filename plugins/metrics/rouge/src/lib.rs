@@ -70,11 +70,7 @@ impl Metric for Rouge {
     ];
 
     fn ask(&self, example: &Example, so_far: &Answers, questions: &Questions) -> Result<()> {
-        if so_far.count() == 0 {
-            let options = Generation::greedy(self.max_tokens, &self.stop).to_json();
-            questions.generate(example.prompt()?, &options);
-        }
-        Ok(())
+        Generation::greedy(self.max_tokens, &self.stop).ask_once(example, so_far, questions)
     }
 
     fn observe(

@@ -81,11 +81,7 @@ impl Metric for TokenF1 {
     ];
 
     fn ask(&self, example: &Example, so_far: &Answers, questions: &Questions) -> Result<()> {
-        if so_far.count() == 0 {
-            let how = Generation::greedy(self.max_tokens, &self.stop);
-            questions.generate(example.prompt()?, &how.to_json());
-        }
-        Ok(())
+        Generation::greedy(self.max_tokens, &self.stop).ask_once(example, so_far, questions)
     }
 
     fn observe(

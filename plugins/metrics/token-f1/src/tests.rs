@@ -3,11 +3,10 @@ use serde_json::json;
 
 use super::*;
 use crate::python::{float, show};
+use shared::golden;
 
-fn golden() -> Value {
-    let golden = include_str!("../../../../tests/golden/class_metrics.json");
-    serde_json::from_str(golden).unwrap()
-}
+#[path = "../../../../tests/golden/shared.rs"]
+mod shared;
 
 /// Exact match and F1 of one row.
 fn scored(rules: &str, said: &[&str], row: &Value) -> Result<(f64, f64)> {
@@ -24,7 +23,7 @@ fn scored(rules: &str, said: &[&str], row: &Value) -> Result<(f64, f64)> {
 
 #[test]
 fn answers_are_scored_as_by_squad() {
-    let golden = golden();
+    let golden = golden("class_metrics.json");
     let text = |index: &Value| {
         golden["texts"][index.as_u64().unwrap() as usize]
             .as_str()
@@ -46,7 +45,7 @@ fn answers_are_scored_as_by_squad() {
 
 #[test]
 fn answers_are_scored_as_by_drop() {
-    let golden = golden();
+    let golden = golden("class_metrics.json");
     let text = |index: &Value| {
         golden["texts"][index.as_u64().unwrap() as usize]
             .as_str()
@@ -72,7 +71,7 @@ fn answers_are_scored_as_by_drop() {
 
 #[test]
 fn numbers_are_read_and_written_as_by_python() {
-    for row in golden()["floats"].as_array().unwrap() {
+    for row in golden("class_metrics.json")["floats"].as_array().unwrap() {
         let text = row[0].as_str().unwrap();
         assert_eq!(
             float(text).map(show).as_deref(),
