@@ -68,6 +68,14 @@ mod evaluation;
 #[path = "features/programs.rs"]
 mod programs;
 
+/// The plugin author's guide, followed to the letter.
+#[path = "features/guide.rs"]
+mod guide;
+
+/// Writing, building, checking, testing and timing plugins; replacing one while it runs.
+#[path = "features/authors.rs"]
+mod authors;
+
 /// Messages for the mistakes that people make.
 #[path = "features/messages.rs"]
 mod messages;

@@ -399,10 +399,11 @@ fn the_readmes_plugin_runs_from_outside_the_tree() {
         code[start..end].to_owned()
     };
     let plugin = folder.path().join("trimmed");
-    fs::create_dir_all(plugin.join("src")).unwrap();
-    let manifest =
-        block("`trimmed/Cargo.toml`").replace("path/to/folkmoot", &root().display().to_string());
-    fs::write(plugin.join("Cargo.toml"), manifest).unwrap();
+    let made = folkmoot(folder.path())
+        .args(["plugin", "new", "trimmed", "--kind", "algorithm"])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", stderr(&made));
     let source = block("`trimmed/src/lib.rs`");
     let lines = source
         .lines()

@@ -39,7 +39,7 @@ pub(crate) enum Command {
     /// What can be done with a model file
     #[command(subcommand)]
     Model(ModelCommand),
-    /// List, show and build plugins
+    /// Write, build, test, time, list and show plugins
     #[command(subcommand)]
     Plugin(PluginCommand),
 }
@@ -294,14 +294,109 @@ pub(crate) enum PluginCommand {
         /// A name, or a path to a component
         plugin: String,
     },
-    /// Build a plugin crate to a component
+    /// Write a folder with a plugin that builds and passes its tests, for you to change
+    New(NewArguments),
+    /// Build a plugin's folder to a component; print its size and what it imports
     Build {
-        /// The crate's folder
+        /// The plugin's folder
+        #[arg(default_value = ".")]
         folder: PathBuf,
-        /// Where to put NAME.wasm [default: the crate's folder]
+        /// Where to put NAME.wasm [default: the plugin's folder]
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Load a plugin and ask it the same twice: contract, settings, determinism
+    Check(TrialArguments),
+    /// Run a plugin's own tests, then what the host asks of every plugin
+    Test(TrialArguments),
+    /// Time a plugin's calls beside those of FedAvg, iid or exact-match
+    Bench(BenchArguments),
+    /// Put the SDK of this program into a plugin's folder, in place of the one that is there
+    Update {
+        /// The plugin's folder
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct NewArguments {
+    /// Its name: lower-case words joined by hyphens
+    pub(crate) name: String,
+    /// What it is
+    #[arg(long, value_enum)]
+    pub(crate) kind: NewKind,
+    /// What it is written in
+    #[arg(long, value_enum, default_value_t = NewLanguage::Rust)]
+    pub(crate) lang: NewLanguage,
+    /// Where to write it [default: a folder of its name]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) path: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum NewKind {
+    /// Combines the updates of a round, on handles
+    Algorithm,
+    /// An algorithm in its second style: a pure function of a block of coordinates
+    BlockKernel,
+    /// Splits a data set over simulated clients
+    Partitioner,
+    /// Asks the model and scores its answers
+    Metric,
+}
+
+impl std::fmt::Display for NewKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Algorithm => "algorithm",
+            Self::BlockKernel => "block kernel",
+            Self::Partitioner => "partitioner",
+            Self::Metric => "metric",
+        })
+    }
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum NewLanguage {
+    Rust,
+}
+
+#[derive(Args)]
+pub(crate) struct TrialArguments {
+    /// A plugin's folder, which is built, a path to a component, or a name
+    #[arg(default_value = ".")]
+    pub(crate) plugin: String,
+    /// A setting of the plugin
+    #[arg(long = "arg", value_name = "KEY=VALUE")]
+    pub(crate) args: Vec<String>,
+    /// To a metric: rows to ask it about, as JSON lines [default: made-up ones]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) examples: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchArguments {
+    #[command(flatten)]
+    pub(crate) trial: TrialArguments,
+    /// Passes, of which the medians are shown
+    #[arg(long, default_value_t = 11)]
+    pub(crate) rounds: u32,
+    /// Of an algorithm: scalars of each update
+    #[arg(long, default_value_t = 4_200_000)]
+    pub(crate) scalars: usize,
+    /// Of an algorithm: updates
+    #[arg(long, default_value_t = 10)]
+    pub(crate) clients: u32,
+    /// Of a partitioner: rows
+    #[arg(long, default_value_t = 100_000)]
+    pub(crate) rows: u32,
+    /// Of a metric: examples
+    #[arg(long = "count", default_value_t = 200)]
+    pub(crate) examples_count: u64,
+    /// Threads [default: all]
+    #[arg(long)]
+    pub(crate) threads: Option<usize>,
 }
 
 #[derive(Subcommand)]
@@ -450,9 +545,13 @@ pub(crate) struct RunArguments {
     /// Go on with the run in --out after its last checkpoint
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
+    /// A plugin's folder: it is built and used as the algorithm, and whenever its source changes it is built
+    /// again and takes over with the next round
+    #[arg(long, value_name = "DIR", conflicts_with = "algorithm")]
+    pub(crate) watch: Option<PathBuf>,
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct ExperimentArguments {
     /// The experiment's TOML file
     pub(crate) experiment: PathBuf,

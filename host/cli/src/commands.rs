@@ -11,6 +11,7 @@ pub(crate) mod partition;
 pub(crate) mod plugin;
 pub(crate) mod run;
 pub(crate) mod score;
+pub(crate) mod watch;
 
 use folkmoot_engine::{Document, Event, Notes, Places, Setup, resolve};
 

@@ -36,7 +36,18 @@ fn main() -> ExitCode {
         Command::Plugin(PluginCommand::List) => commands::plugin::list(),
         Command::Plugin(PluginCommand::Info { plugin }) => commands::plugin::info(&plugin),
         Command::Plugin(PluginCommand::Build { folder, out }) => {
-            commands::plugin::build(&folder, out.as_deref())
+            commands::plugin::build::build(&folder, out.as_deref())
+        }
+        Command::Plugin(PluginCommand::New(arguments)) => commands::plugin::new::new(&arguments),
+        Command::Plugin(PluginCommand::Update { folder }) => commands::plugin::new::update(&folder),
+        Command::Plugin(PluginCommand::Check(arguments)) => {
+            commands::plugin::trial::check(&arguments)
+        }
+        Command::Plugin(PluginCommand::Test(arguments)) => {
+            commands::plugin::trial::test(&arguments)
+        }
+        Command::Plugin(PluginCommand::Bench(arguments)) => {
+            commands::plugin::trial::bench(&arguments)
         }
     };
     match result {

@@ -79,7 +79,7 @@ impl Worksite<'_> {
         let global = Params::open(&file("global")?)?;
         let received = open_message(&file("message")?)?;
         let mut home = self.homes()?.get(&client).cloned().unwrap_or_default();
-        let algorithm = &self.setup.algorithm;
+        let algorithm = self.setup.algorithm.get();
         let local = Round {
             seed: round.seed.derive("client", u64::from(client)),
             ..round

@@ -4,6 +4,8 @@ mod aggregate;
 mod checkpoint;
 mod checks;
 mod clients;
+mod conformance;
+mod current;
 mod estimate;
 mod evaluate;
 mod exam;
@@ -29,6 +31,8 @@ mod watch;
 mod workers;
 
 pub use aggregate::{Aggregated, Aggregation, UpdateFile, aggregate};
+pub use conformance::{Candidate, Finding, Host, Load, Tell, Timed, Verdict};
+pub use current::{Current, Renewal};
 pub use estimate::Estimate;
 pub use evaluate::clients::{Across, Spread};
 pub use evaluate::local::Local;

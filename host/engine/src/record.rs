@@ -284,6 +284,24 @@ impl Record {
         self.write(name, text.as_bytes())
     }
 
+    /// Writes down that another algorithm takes over with round `number`. A resumed run begins with it.
+    pub(crate) fn renewed(&mut self, number: u32, setup: &Setup) -> Result<()> {
+        let algorithm = setup.algorithm.get();
+        let plugin = algorithm.plugin();
+        let line = json!({ "round": number, "plugin": plugin.name, "sha256": plugin.digest });
+        let file = self.folder.join("renewals.jsonl");
+        let before = match file.is_file() {
+            true => fs::read_to_string(&file)?,
+            false => String::new(),
+        };
+        self.write("renewals.jsonl", format!("{before}{line}\n").as_bytes())?;
+        self.write_json("digests.json", &digests(setup))?;
+        self.log(&format!(
+            "round {number}: algorithm `{}` was replaced by {}",
+            plugin.name, plugin.digest
+        ))
+    }
+
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
         write_whole(&self.folder.join(name), bytes)
     }
@@ -298,7 +316,7 @@ fn digests(setup: &Setup) -> Value {
     let plugin = |plugin: &Plugin| json!({ "kind": plugin.kind.to_string(), "name": plugin.name, "sha256": plugin.digest });
     let mut plugins = vec![
         plugin(setup.partitioner.plugin()),
-        plugin(setup.algorithm.plugin()),
+        plugin(setup.algorithm.get().plugin()),
     ];
     plugins.extend(setup.metrics.iter().map(|metric| plugin(metric.plugin())));
     plugins.extend(

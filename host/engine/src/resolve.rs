@@ -17,6 +17,7 @@ use folkmoot_plugin::{
 use folkmoot_train::{Architecture, Base, Form, Place};
 
 use crate::checks::{check_clients, check_cohort, check_numbers, check_shape, check_watched};
+use crate::current::Current;
 use crate::evaluate::clients::{Across, keep_rows};
 use crate::evaluate::panel::check_helpers;
 use crate::evaluate::remote::Remote;
@@ -70,7 +71,7 @@ pub struct Setup {
     /// The adapter that round 1 starts from.
     pub initial: Params,
     pub partitioner: Partitioner,
-    pub algorithm: Algorithm,
+    pub algorithm: Current,
     pub metrics: Vec<Metric>,
     /// What looks across clients, where clients are evaluated.
     pub across: Option<Across>,
@@ -206,7 +207,7 @@ pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) 
         kept_rows,
         initial,
         partitioner,
-        algorithm,
+        algorithm: Current::new(algorithm),
         metrics,
         across,
         judge,

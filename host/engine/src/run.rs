@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use folkmoot_data::Progress;
 use folkmoot_federation::{Federation, InProcess};
 use folkmoot_params::Params;
@@ -14,6 +14,7 @@ use rand::seq::index::sample;
 use crate::BadUpdate;
 use crate::checkpoint::{Checkpoint, Seen};
 use crate::clients::Worksite;
+use crate::current::Renewal;
 use crate::evaluate::Evaluator;
 use crate::evaluate::clients::{Spread, sets};
 use crate::record::{ClientLine, Record, RoundLine, Row, Seconds};
@@ -90,12 +91,13 @@ pub struct Outcome {
     pub training_seconds: f64,
 }
 
-/// Runs `setup` into `record`.
+/// Runs `setup` into `record`; `renew` may replace the algorithm between rounds.
 pub fn run(
     setup: &Setup,
     record: &mut Record,
     notes: &Notes,
     on: &(dyn Fn(Event) + Sync),
+    renew: Option<Renewal>,
 ) -> Result<Outcome> {
     on(Event::Note(format!(
         "reading the model `{}`",
@@ -143,7 +145,7 @@ pub fn run(
             run.introduce(done);
             exchange.advance(0, done)?;
         }
-        None => setup.algorithm.start(&global, &mut state)?,
+        None => setup.algorithm.get().start(&global, &mut state)?,
     }
     let (mut seconds, mut training_seconds) = (0.0, 0.0);
     let mut ran = done;
@@ -154,6 +156,12 @@ pub fn run(
         setup.experiment.rounds
     };
     for number in done + 1..=until {
+        if let Some(next) = renew.and_then(|renew| renew()) {
+            let said = format!("round {number} begins with {}", next.plugin().digest);
+            setup.algorithm.replace(next);
+            record.renewed(number, setup)?;
+            on(Event::Note(said));
+        }
         let started = Instant::now();
         let round = setup.round(number);
         exchange.advance(number - 1, number)?;
@@ -166,6 +174,7 @@ pub fn run(
         }
         let next = setup
             .algorithm
+            .get()
             .aggregate(round, &global, &updates, &mut state)?;
         let step_norm = next.sub(&global)?.norm();
         let before = std::mem::replace(&mut global, next);
@@ -257,7 +266,8 @@ pub fn run(
     for (client, params) in &alone {
         rows.push(run.scored(record, &format!("client {client} alone"), Some(params))?);
     }
-    let name = &setup.algorithm.plugin().name;
+    let algorithm = setup.algorithm.get();
+    let name = &algorithm.plugin().name;
     let last = run.scored(record, name, Some(&global))?;
     run.keep_best(record, ran, &last.scores, &global)?;
     rows.push(last);
@@ -307,10 +317,8 @@ impl Run<'_> {
     /// The cohort in ascending client id: the algorithm's choice, or a seeded uniform one.
     fn sample(&self, round: Round, state: &mut State) -> Result<Vec<u32>> {
         let (count, clients) = (self.setup.experiment.training.cohort, self.clients.len());
-        let chosen = self
-            .setup
-            .algorithm
-            .sample(round, &self.clients, count, state)?;
+        let algorithm = self.setup.algorithm.get();
+        let chosen = algorithm.sample(round, &self.clients, count, state)?;
         let mut cohort = match chosen {
             Some(cohort) => cohort,
             None => {
@@ -325,25 +333,9 @@ impl Run<'_> {
             }
         };
         cohort.sort_unstable();
-        let algorithm = &self.setup.algorithm.plugin().name;
-        ensure!(
-            !cohort.is_empty(),
-            "round {}: `{algorithm}` chose no client",
-            round.number
-        );
-        if let Some(pair) = cohort.windows(2).find(|pair| pair[0] == pair[1]) {
-            bail!(
-                "round {}: `{algorithm}` chose client {} twice",
-                round.number,
-                pair[0]
-            );
-        }
-        if let Some(client) = cohort.iter().find(|client| **client as usize >= clients) {
-            bail!(
-                "round {}: `{algorithm}` chose client {client} of {clients}",
-                round.number
-            );
-        }
+        let algorithm = &algorithm.plugin().name;
+        check_chosen(&cohort, clients)
+            .map_err(|cause| anyhow!("round {}: `{algorithm}` {cause}", round.number))?;
         Ok(cohort)
     }
 
@@ -363,7 +355,7 @@ impl Run<'_> {
         });
         let messages = cohort.iter().map(|client| {
             let client = &self.clients[*client as usize];
-            Ok(self.setup.algorithm.configure(round, client, state)?)
+            Ok(self.setup.algorithm.get().configure(round, client, state)?)
         });
         let messages = messages.collect::<Result<Vec<Message>>>()?;
         self.site.publish(round, cohort, global, &messages)?;
@@ -500,6 +492,20 @@ fn clients(setup: &Setup) -> Vec<Client> {
         ..Client::default()
     };
     shards.map(client).collect()
+}
+
+/// Refuses a cohort, in ascending order, that is no choice among so many clients.
+pub(crate) fn check_chosen(cohort: &[u32], clients: usize) -> Result<(), String> {
+    if cohort.is_empty() {
+        return Err("chose no client".into());
+    }
+    if let Some(pair) = cohort.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(format!("chose client {} twice", pair[0]));
+    }
+    match cohort.iter().find(|client| **client as usize >= clients) {
+        Some(client) => Err(format!("chose client {client} of {clients}")),
+        None => Ok(()),
+    }
 }
 
 fn client_line(round: u32, update: &Update) -> ClientLine<'_> {

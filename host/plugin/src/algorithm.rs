@@ -50,6 +50,18 @@ impl Algorithm {
         })
     }
 
+    /// `bytes` in place of this one: same name, sandbox and settings.
+    pub fn renewed(&self, bytes: &[u8]) -> Result<Self, PluginError> {
+        let plugin = Plugin::load(&self.plugin.sandbox, &self.plugin.name, bytes)?;
+        let plugin = plugin.expect(Kind::Algorithm)?;
+        let settings = serde_json::from_str(&self.settings);
+        let settings: Value = settings.map_err(|error| PluginError::Settings {
+            plugin: self.plugin.name.clone(),
+            problems: vec![error.to_string()],
+        })?;
+        Self::new(plugin, &settings)
+    }
+
     /// The plugin behind it.
     pub fn plugin(&self) -> &Plugin {
         &self.plugin

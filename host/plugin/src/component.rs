@@ -69,6 +69,9 @@ pub struct Plugin {
     pub digest: String,
     pub kind: Kind,
     pub description: Description,
+    /// Interfaces of the contract that it calls, and those that it offers, with their versions.
+    pub imports: Vec<String>,
+    pub exports: Vec<String>,
     pub(crate) sandbox: Sandbox,
     pub(crate) pre: InstancePre<Host>,
     pub(crate) indices: Indices,
@@ -101,19 +104,21 @@ impl Plugin {
             })?;
         let ty = component.component_type();
         let imports = ty.imports(&sandbox.engine).map(|(name, _)| name.to_owned());
-        for import in imports {
+        let imports: Vec<String> = imports.collect();
+        for import in &imports {
             if !import.starts_with("folkmoot:plugin/") {
                 return Err(PluginError::UnknownImport {
                     plugin: plugin(),
-                    import,
+                    import: import.clone(),
                 });
             }
-            check_version(name, &import)?;
+            check_version(name, import)?;
         }
-        let (mut found, mut by_block) = (None, false);
+        let (mut found, mut by_block, mut exports) = (None, false, Vec::new());
         for (export, _) in ty.exports(&sandbox.engine) {
             if let Some(kind) = kind_of(export) {
                 check_version(name, export)?;
+                exports.push(export.to_owned());
                 found = Some(kind);
                 by_block = export.starts_with("folkmoot:plugin/block-kernel@");
             }
@@ -148,6 +153,8 @@ impl Plugin {
                 traits: serde_json::Map::new(),
                 settings: serde_json::Value::Null,
             },
+            imports,
+            exports,
             sandbox: sandbox.clone(),
             pre,
             indices: indices.map_err(newer)?,
@@ -159,6 +166,12 @@ impl Plugin {
     /// The settings as its schema documents them.
     pub fn settings(&self) -> Vec<Setting> {
         settings(&self.description.settings)
+    }
+
+    /// The version of the contract that it was built against.
+    pub fn contract(&self) -> &str {
+        let first = self.exports.first().and_then(|own| own.split_once('@'));
+        first.map_or(CONTRACT, |(_, version)| version)
     }
 
     /// What a metric says of its scores; empty for other kinds, or where it says nothing.

@@ -1,6 +1,7 @@
 //! Builds plugin crates to WASM components. It never changes the machine unless [`toolchain::set_up`]
 //! is called, which says what it does.
 
+pub mod scaffold;
 pub mod toolchain;
 
 use std::fs;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
+use scaffold::Language;
 use serde_json::Value;
 use toolchain::{TARGET, Toolchain};
 use wit_component::ComponentEncoder;
@@ -72,6 +74,25 @@ pub fn build(
         Ok(Built { name, path })
     });
     built.collect()
+}
+
+/// Runs the unit tests of the plugin in `folder`, natively; their output goes to the screen, intermediate files
+/// go under `scratch`.
+pub fn unit_tests(folder: &Path, language: Language, scratch: &Path) -> Result<()> {
+    let Language::Rust = language;
+    // Its own toolchain, not that of the WASM target: tests run on this machine.
+    let mut cargo = clean_command(Path::new("cargo"));
+    cargo.current_dir(folder).args(["test", "--quiet"]);
+    cargo.arg("--target-dir").arg(scratch);
+    let status = cargo
+        .status()
+        .with_context(|| format!("running {cargo:?}"))?;
+    ensure!(
+        status.success(),
+        "the tests of `{}` failed ({status})",
+        folder.display()
+    );
+    Ok(())
 }
 
 /// The folders under `plugins/KIND/` that hold a crate, in order of their paths.

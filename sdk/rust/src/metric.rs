@@ -9,6 +9,54 @@ use crate::{Answers, Observations, Questions, Result, Scores};
 
 /// An evaluation: what to ask the model about an example, and how to score its answers. The struct
 /// is its settings.
+///
+/// ```
+/// use folkmoot_sdk::native::{Reply, answers, observations, scores};
+/// use folkmoot_sdk::{
+///     Answers, ErrorOf, Example, Generation, Metric, Observations, Questions, Result, ScoreInfo,
+///     Scores, export_metric,
+/// };
+/// use schemars::JsonSchema;
+/// use serde::Deserialize;
+///
+/// /// How long answers are.
+/// #[derive(Deserialize, JsonSchema)]
+/// #[serde(deny_unknown_fields)]
+/// struct Length {}
+/// export_metric!(Length);
+///
+/// impl Metric for Length {
+///     const SCORES: &'static [ScoreInfo] = &[ScoreInfo {
+///         name: "words",
+///         meaning: "words of an answer in the mean",
+///         higher_is_better: false,
+///         error: ErrorOf::ClosedForm,
+///     }];
+///
+///     fn ask(&self, example: &Example, so_far: &Answers, questions: &Questions) -> Result<()> {
+///         Generation::greedy(128, &[]).ask_once(example, so_far, questions)
+///     }
+///
+///     fn observe(&self, _: &Example, answers: &Answers, observations: &Observations) -> Result<()> {
+///         let words = answers.texts(0).concat().split_whitespace().count();
+///         observations.add("words", words as f64, 1.0);
+///         Ok(())
+///     }
+///
+///     fn summarize(&self, observations: &Observations, scores: &Scores) -> Result<()> {
+///         let (mean, error) = observations.mean_of("words");
+///         scores.add("words", mean, false, error);
+///         Ok(())
+///     }
+/// }
+///
+/// let (plugin, observed, scored) = (Length {}, observations(), scores());
+/// let example = Example::from_json("{}")?;
+/// plugin.observe(&example, &answers(vec![Reply::texts(&["three short words"])]), &observed)?;
+/// plugin.summarize(&observed, &scored)?;
+/// assert_eq!(scored.added.borrow()[0].value, 3.0);
+/// # Ok::<(), String>(())
+/// ```
 pub trait Metric: DeserializeOwned + JsonSchema {
     /// Papers and other sources.
     const REFERENCES: &'static [&'static str] = &[];

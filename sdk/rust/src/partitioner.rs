@@ -8,6 +8,39 @@ use serde::de::DeserializeOwned;
 use crate::{Dataset, Result};
 
 /// Splits a data set over simulated clients. The struct is its settings.
+///
+/// ```
+/// use folkmoot_sdk::native::dataset;
+/// use folkmoot_sdk::{Dataset, Partitioner, Result, export_partitioner, split};
+/// use schemars::JsonSchema;
+/// use serde::Deserialize;
+///
+/// /// Equal shards of shuffled rows, a part of each left out.
+/// #[derive(Deserialize, JsonSchema)]
+/// #[serde(deny_unknown_fields)]
+/// struct Thinned {
+///     /// Share of its rows that a client holds.
+///     #[schemars(range(min = 0.1, max = 1.0))]
+///     share: f64,
+/// }
+/// export_partitioner!(Thinned);
+///
+/// impl Partitioner for Thinned {
+///     fn partition(&self, data: &Dataset, clients: u32) -> Result<Vec<Vec<u32>>> {
+///         let rows = data.rows(true);
+///         let mut shards = split::cut(&rows, &split::even(rows.len(), clients as usize));
+///         for shard in &mut shards {
+///             shard.truncate((shard.len() as f64 * self.share).ceil() as usize);
+///         }
+///         Ok(shards)
+///     }
+/// }
+///
+/// let data = dataset(&[("text", &["a", "b", "c", "d", "e", "f", "g", "h"])], 7);
+/// let shards = Thinned { share: 0.5 }.partition(&data, 2)?;
+/// assert_eq!(shards.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2]);
+/// # Ok::<(), String>(())
+/// ```
 pub trait Partitioner: DeserializeOwned + JsonSchema {
     /// Papers and other sources.
     const REFERENCES: &'static [&'static str] = &[];

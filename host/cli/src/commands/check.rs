@@ -65,7 +65,7 @@ fn report(setup: &Setup) -> String {
             ),
         ),
         ("partitioner", plugin(setup.partitioner.plugin())),
-        ("algorithm", plugin(setup.algorithm.plugin())),
+        ("algorithm", plugin(setup.algorithm.get().plugin())),
         ("metrics", metrics.join(", ")),
         (
             "rounds",

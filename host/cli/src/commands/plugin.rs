@@ -1,10 +1,12 @@
 //! `folkmoot plugin …`.
 
-use std::path::Path;
+pub(crate) mod build;
+pub(crate) mod new;
+pub(crate) mod trial;
+
 use std::sync::Arc;
 
-use anyhow::{Context, Result, anyhow};
-use folkmoot_build::toolchain::Toolchain;
+use anyhow::anyhow;
 use folkmoot_engine::find_metric;
 use folkmoot_plugin::{Kind, Plugin, PluginError};
 
@@ -115,24 +117,6 @@ fn describe(plugin: &Plugin) -> String {
     }));
     text.push_str(&format!("\n{}", columns(&rows)));
     text
-}
-
-pub(crate) fn build(folder: &Path, out: Option<&Path>) -> Done {
-    let toolchain = Toolchain::find().map_err(Failure::Usage)?;
-    let build = || -> Result<()> {
-        let folder = std::fs::canonicalize(folder)
-            .with_context(|| format!("plugin `{}`", folder.display()))?;
-        let scratch = folder.join("target/plugin");
-        eprintln!("building with {toolchain}");
-        let out = out.unwrap_or(&folder).to_owned();
-        for built in
-            folkmoot_build::build(&toolchain, std::slice::from_ref(&folder), &scratch, &out)?
-        {
-            println!("{}", built.path.display());
-        }
-        Ok(())
-    };
-    build().map_err(Failure::Run)
 }
 
 fn first_line(text: &str) -> String {

@@ -4,13 +4,22 @@ use std::path::{Path, PathBuf};
 
 use folkmoot_engine::{Notes, Record, run as run_rounds};
 
+use super::watch::Watch;
 use super::{Done, Failure, resolved};
 use crate::arguments::RunArguments;
 use crate::screen::{Screen, spread, table};
 
 pub(crate) fn run(arguments: &RunArguments) -> Done {
     let (screen, notes) = (Screen::new(), Notes::default());
-    let setup = resolved(&arguments.experiment, &notes, &screen)?;
+    let (mut experiment, mut watch) = (arguments.experiment.clone(), None);
+    if let Some(folder) = &arguments.watch {
+        let name = folder.display().to_string();
+        let say = move |what: &str| eprintln!("watching `{name}`: {what}");
+        let own = Watch::start(folder, say).map_err(Failure::Usage)?;
+        experiment.algorithm = Some(own.component.to_string_lossy().into_owned());
+        watch = Some(own);
+    }
+    let setup = resolved(&experiment, &notes, &screen)?;
     let folder = match &arguments.out {
         Some(folder) => folder.clone(),
         None => free_folder(&setup.experiment.name),
@@ -21,8 +30,19 @@ pub(crate) fn run(arguments: &RunArguments) -> Done {
     };
     let mut record = record.map_err(Failure::Usage)?;
     screen.line(&format!("run folder: {}", folder.display()));
-    let outcome = run_rounds(&setup, &mut record, &notes, &|event| screen.event(&event))
-        .map_err(Failure::Run)?;
+    let renew = || {
+        let bytes = watch.as_ref()?.take()?;
+        match setup.algorithm.get().renewed(&bytes) {
+            Ok(algorithm) => Some(algorithm),
+            Err(error) => {
+                screen.line(&format!("the run goes on as it was: {error}"));
+                None
+            }
+        }
+    };
+    let on = |event| screen.event(&event);
+    let outcome =
+        run_rounds(&setup, &mut record, &notes, &on, Some(&renew)).map_err(Failure::Run)?;
     // A run that was resumed after its last round had none left to do.
     if outcome.rounds > 0 {
         screen.line(&format!(

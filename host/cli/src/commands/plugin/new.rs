@@ -1,0 +1,55 @@
+//! `folkmoot plugin new` and `update`.
+
+use std::path::{Path, PathBuf};
+
+use folkmoot_build::scaffold::{Language, Template, create, write_sdk};
+
+use crate::arguments::{NewArguments, NewKind, NewLanguage};
+use crate::commands::{Done, Failure};
+
+pub(crate) fn new(arguments: &NewArguments) -> Done {
+    let template = match arguments.kind {
+        NewKind::Algorithm => Template::Algorithm,
+        NewKind::BlockKernel => Template::BlockKernel,
+        NewKind::Partitioner => Template::Partitioner,
+        NewKind::Metric => Template::Metric,
+    };
+    let language = match arguments.lang {
+        NewLanguage::Rust => Language::Rust,
+    };
+    let name = &arguments.name;
+    let folder = match &arguments.path {
+        Some(folder) => folder.clone(),
+        None => PathBuf::from(name),
+    };
+    create(&folder, name, template, language).map_err(Failure::Usage)?;
+    println!("{}", folder.display());
+    let source = match language {
+        Language::Rust => "src/lib.rs",
+    };
+    eprintln!(
+        "wrote {article} {kind} in {language}: change `{source}`\n\nnext:\n  \
+         folkmoot plugin test {folder}     its own tests, then what the host asks of every plugin\n  \
+         folkmoot plugin build {folder}    writes {component}",
+        article = match arguments.kind {
+            NewKind::Algorithm => "an",
+            NewKind::BlockKernel | NewKind::Partitioner | NewKind::Metric => "a",
+        },
+        kind = arguments.kind,
+        source = folder.join(source).display(),
+        component = folder.join(format!("{name}.wasm")).display(),
+        folder = folder.display(),
+    );
+    Ok(())
+}
+
+pub(crate) fn update(folder: &Path) -> Done {
+    let language = super::build::language(folder).map_err(Failure::Usage)?;
+    write_sdk(folder, language).map_err(Failure::Run)?;
+    eprintln!(
+        "`{}` has the SDK of folkmoot {}",
+        folder.display(),
+        env!("CARGO_PKG_VERSION")
+    );
+    Ok(())
+}

@@ -1,0 +1,273 @@
+//! The cases of a metric, on made-up examples or given ones, with made-up answers.
+
+use std::time::Instant;
+
+use folkmoot_plugin::{
+    Failure, Metric, Observations, Observed, Plugin, PluginError, Question, Reply, Score,
+};
+use serde_json::{Value, json};
+
+use super::timing::Seconds;
+use super::transcript::Transcript;
+use super::{Candidate, Finding, Host, Tell, Verdict};
+
+/// How often a metric may ask on about one example.
+const TURNS: usize = 16;
+
+/// What the model, the judge and the sandbox say.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// Now right, now wrong.
+    Mixed,
+    Nothing,
+    /// Texts in several scripts, with combining marks and emoji.
+    Strange,
+    /// A hundred thousand characters.
+    Long,
+}
+
+/// A row with the columns that metrics ask for.
+fn example(row: u64) -> Value {
+    let reference = ["Paris", "42", "B", "the red fox"][(row % 4) as usize];
+    let category = ["writing", "reasoning"][(row % 2) as usize];
+    json!({
+        "prompt": format!("Question {row}?"),
+        "question": format!("Question {row}?"),
+        "reference": reference,
+        "response": reference,
+        "answer": reference,
+        "label": reference,
+        "continuation": format!(" {reference}"),
+        "choices": ["Paris", "42", "B", "the red fox"],
+        "category": category,
+        "chosen_continuation": " yes",
+        "rejected_continuation": " no",
+        "chosen_reference": -3.5,
+        "rejected_reference": -4.0,
+    })
+}
+
+pub(super) fn examples(candidate: &Candidate, count: u64) -> Vec<Value> {
+    match &candidate.examples {
+        Some(rows) => rows.iter().take(count as usize).cloned().collect(),
+        None => (0..count).map(example).collect(),
+    }
+}
+
+/// An answer that depends on the row, the question's place and its kind.
+fn reply(example: &Value, row: usize, place: usize, question: &Question, said: Said) -> Reply {
+    let right = match &example["reference"] {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let text = |sample: usize| match (said, (row + place + sample) % 3) {
+        (Said::Nothing, _) => String::new(),
+        (Said::Strange, _) => "Ünïcode e\u{301} 漢字 \u{202e}abc 👩‍👩‍👧 \0".repeat(1 + sample),
+        (Said::Long, _) => "word ".repeat(20_000),
+        (Said::Mixed, 0) => right.clone(),
+        (Said::Mixed, 1) => format!("The answer is {right}."),
+        (Said::Mixed, _) => "something else".to_owned(),
+    };
+    let samples = match question {
+        Question::Generate { how, .. } | Question::Judge { how, .. } => how.samples as usize,
+        _ => 0,
+    };
+    let texts = (0..samples).map(|sample| match question {
+        Question::Judge { .. } if said == Said::Mixed => {
+            format!(
+                "A fair answer. Rating: [[{}]] [[A]]",
+                1 + (row + sample) % 10
+            )
+        }
+        _ => text(sample),
+    });
+    Reply {
+        texts: texts.collect(),
+        log_likelihood: -0.5 - ((row * 7 + place * 3) % 11) as f64,
+        tokens: 1 + (row % 5) as u32,
+        greedy: row % 2 == 0,
+        succeeded: row % 2 == 0 && said == Said::Mixed,
+        output: text(0),
+        failure: match row % 2 == 0 {
+            true => String::new(),
+            false => "AssertionError".to_owned(),
+        },
+    }
+}
+
+/// Asks about each example to the end; gives what was observed, and how much was asked.
+fn observe(
+    metric: &Metric,
+    examples: &[Value],
+    said: Said,
+) -> Result<(Vec<Observed>, usize), PluginError> {
+    let mut asked = 0;
+    let observed = examples.iter().enumerate().map(|(row, example)| {
+        let text = example.to_string();
+        let mut replies: Vec<Reply> = Vec::new();
+        for _ in 0..TURNS {
+            let questions = metric.ask(&text, &replies)?;
+            if questions.is_empty() {
+                return metric.observe(&text, &replies);
+            }
+            asked += questions.len();
+            for question in questions {
+                let own = reply(example, row, replies.len(), &question, said);
+                replies.push(own);
+            }
+        }
+        Err(PluginError::Call {
+            plugin: metric.plugin().name.clone(),
+            call: "ask",
+            failure: Failure::BadOutput {
+                cause: format!("it still asks after {TURNS} turns about one example"),
+            },
+        })
+    });
+    let observed = observed.collect::<Result<Vec<_>, _>>()?;
+    Ok((observed, asked))
+}
+
+/// The same with mixed answers, and seconds of a call of `ask` and of `observe` in the mean.
+pub(super) fn observe_timed(
+    metric: &Metric,
+    examples: &[Value],
+) -> Result<(Vec<Observed>, Seconds), PluginError> {
+    let (mut ask, mut observe) = ((0.0, 0), 0.0);
+    let mut all = Vec::new();
+    for (row, example) in examples.iter().enumerate() {
+        let text = example.to_string();
+        let mut replies: Vec<Reply> = Vec::new();
+        loop {
+            let started = Instant::now();
+            let questions = metric.ask(&text, &replies)?;
+            ask = (ask.0 + started.elapsed().as_secs_f64(), ask.1 + 1);
+            if questions.is_empty() || ask.1 > TURNS * examples.len() {
+                break;
+            }
+            for question in questions {
+                let own = reply(example, row, replies.len(), &question, Said::Mixed);
+                replies.push(own);
+            }
+        }
+        let started = Instant::now();
+        all.push(metric.observe(&text, &replies)?);
+        observe += started.elapsed().as_secs_f64();
+    }
+    let seconds = vec![
+        ("ask", ask.0 / ask.1.max(1) as f64),
+        ("observe", observe / examples.len().max(1) as f64),
+    ];
+    Ok((all, seconds))
+}
+
+fn scores(metric: &Metric, observed: &[Observed]) -> Result<Vec<Score>, PluginError> {
+    metric.summarize(&Observations::from_iter(observed.iter().cloned()))
+}
+
+pub(super) fn transcript(candidate: &Candidate, plugin: Plugin) -> Result<Transcript, PluginError> {
+    let metric = Metric::new(plugin, &candidate.settings)?;
+    let mut transcript = Transcript::default();
+    let (observed, _) = observe(&metric, &examples(candidate, 40), Said::Mixed)?;
+    for (row, own) in observed.iter().enumerate() {
+        transcript.add(format!("`observe` of example {row}"), |digest| {
+            digest.bytes(format!("{own:?}").as_bytes());
+        });
+    }
+    let scores = scores(&metric, &observed)?;
+    transcript.add("`summarize`".into(), |digest| {
+        for score in scores {
+            digest.bytes(score.name.as_bytes());
+            digest.number(score.value);
+            digest.number(score.standard_error.unwrap_or(-1.0));
+        }
+    });
+    Ok(transcript)
+}
+
+pub(super) fn conform(candidate: &Candidate, tell: Tell) -> Result<Vec<Finding>, PluginError> {
+    let metric = Metric::new((candidate.load)(Host::Reused)?, &candidate.settings)?;
+    let mut findings = Vec::new();
+    let mut found = |case: &str, verdict: Verdict| {
+        let finding = Finding::new(case, verdict);
+        tell(&finding);
+        findings.push(finding);
+    };
+    let cases = [
+        ("sixty examples", 60, Said::Mixed),
+        ("one example", 1, Said::Mixed),
+        ("empty answers", 12, Said::Nothing),
+        ("answers in many scripts", 12, Said::Strange),
+        ("answers of a hundred thousand characters", 2, Said::Long),
+    ];
+    for (case, count, said) in cases {
+        let seen = observe(&metric, &examples(candidate, count), said).and_then(|(all, asked)| {
+            let scores = scores(&metric, &all)?;
+            declared(&metric, &scores)?;
+            let scores = scores
+                .iter()
+                .map(|score| format!("{} {:.4}", score.name, score.value));
+            let scores: Vec<String> = scores.collect();
+            Ok(format!(
+                "{asked} questions about {}: {}",
+                all.len(),
+                scores.join(", ")
+            ))
+        });
+        found(case, Verdict::of(seen));
+    }
+    let order = observe(&metric, &examples(candidate, 40), Said::Mixed).and_then(|(mut all, _)| {
+        let forwards = scores(&metric, &all)?;
+        all.reverse();
+        Ok((forwards, scores(&metric, &all)?))
+    });
+    let verdict = match order {
+        Ok((forwards, backwards)) if forwards == backwards => {
+            Verdict::Held("the same scores, bit for bit".into())
+        }
+        Ok(_) => Verdict::Broken(
+            "other scores\n\nhint: what `observe` adds must depend on its example alone".into(),
+        ),
+        Err(error) => Verdict::of(Err(error)),
+    };
+    found("examples in another order", verdict);
+    Ok(findings)
+}
+
+/// Every score that is given is one that the plugin says it gives, the right way up.
+fn declared(metric: &Metric, scores: &[Score]) -> Result<(), PluginError> {
+    let plugin = metric.plugin();
+    let bad = |cause: String| PluginError::Call {
+        plugin: plugin.name.clone(),
+        call: "summarize",
+        failure: Failure::BadOutput { cause },
+    };
+    if scores.is_empty() {
+        return Err(bad("no score".into()));
+    }
+    for score in scores {
+        if !plugin.gives(&score.name) {
+            return Err(bad(format!(
+                "score `{}` is none of those that `describe` lists",
+                score.name
+            )));
+        }
+        let own = plugin.scores().into_iter();
+        let own = own.filter(|info| info.name == score.name);
+        if let Some(info) = own
+            .into_iter()
+            .find(|info| info.higher_is_better != score.higher_is_better)
+        {
+            return Err(bad(format!(
+                "score `{}` says higher is {}, `describe` says the opposite",
+                info.name,
+                if score.higher_is_better {
+                    "better"
+                } else {
+                    "worse"
+                }
+            )));
+        }
+    }
+    Ok(())
+}
