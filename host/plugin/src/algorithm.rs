@@ -97,6 +97,7 @@ impl Algorithm {
             )
         })?;
         let answer = done.called.answer.take();
+        done.called.store.data_mut().copied_out(&answer);
         self.commit("sample", done, state, Vec::new())?;
         Ok(answer)
     }
@@ -282,6 +283,7 @@ impl Algorithm {
         let mut rep = 0;
         let called = called_fallibly(&self.plugin, call, seed, |store, instance: &Instance| {
             let guest = indices.load(&mut *store, instance)?;
+            store.data_mut().copied_in(&self.settings);
             rep = store.data_mut().table.push(state.clone())?.rep();
             run(store, &guest, rep)
         })?;
