@@ -166,6 +166,9 @@ pub(crate) struct PartitionArguments {
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+    /// Show what every plugin's calls cost: time, calls of the host, bytes, memory
+    #[arg(long)]
+    pub(crate) profile: bool,
 }
 
 #[derive(Args)]
@@ -190,6 +193,9 @@ pub(crate) struct ScoreArguments {
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+    /// Show what every plugin's calls cost: time, calls of the host, bytes, memory
+    #[arg(long)]
+    pub(crate) profile: bool,
 }
 
 /// Whom metrics may ask beside the model.
@@ -272,6 +278,9 @@ pub(crate) struct EvalArguments {
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+    /// Show what every plugin's calls cost: time, calls of the host, bytes, memory
+    #[arg(long)]
+    pub(crate) profile: bool,
 }
 
 #[derive(Subcommand)]
@@ -432,6 +441,9 @@ pub(crate) struct AggregateArguments {
     /// Threads [default: all processors]
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+    /// Show what every plugin's calls cost: time, calls of the host, bytes, memory
+    #[arg(long)]
+    pub(crate) profile: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -450,6 +462,9 @@ pub(crate) struct RunArguments {
     /// Go on with the run in --out after its last checkpoint
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
+    /// Show what every plugin's calls cost: time, calls of the host, bytes, memory
+    #[arg(long)]
+    pub(crate) profile: bool,
 }
 
 #[derive(Args)]

@@ -206,8 +206,12 @@ impl Plugin {
         let text = called(self, "describe", Seed(0), |store, instance| {
             let text = match &self.indices {
                 Indices::Algorithm(i) => i.load(&mut *store, instance)?.call_describe(&mut *store),
-                Indices::BlockKernel(i) => i.load(&mut *store, instance)?.call_describe(&mut *store),
-                Indices::Partitioner(i) => i.load(&mut *store, instance)?.call_describe(&mut *store),
+                Indices::BlockKernel(i) => {
+                    i.load(&mut *store, instance)?.call_describe(&mut *store)
+                }
+                Indices::Partitioner(i) => {
+                    i.load(&mut *store, instance)?.call_describe(&mut *store)
+                }
                 Indices::Metric(i) => i.load(&mut *store, instance)?.call_describe(&mut *store),
             }?;
             store.data_mut().copied_out(&text);

@@ -73,8 +73,8 @@ impl data::HostDataset for Host {
 
     fn text(&mut self, this: Resource<Drawable>, example: u32) -> Result<String> {
         let text = self.table.get(&this)?.view.text(example);
-        let text = text
-            .ok_or_else(|| refuse(format!("`dataset.text`: there is no example {example}")))?;
+        let text =
+            text.ok_or_else(|| refuse(format!("`dataset.text`: there is no example {example}")))?;
         self.answer(text)
     }
 
