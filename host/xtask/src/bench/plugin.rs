@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 use clap::Args;
-use folkmoot_build::toolchain::{TARGET, set_up};
+use folkmoot_build::toolchain::{TARGET, Toolchain, set_up};
 use serde_json::{Map, Value, json};
 
 use super::{figures, median, target};
@@ -65,7 +65,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<()> {
     };
     let peer = match arguments.alone {
         true => None,
-        false => Some(Extism::build()?),
+        false => Some(Extism::build(&toolchain)?),
     };
     // The first fills the cache.
     ours("first")?;
@@ -134,19 +134,19 @@ struct Extism {
 
 impl Extism {
     /// Builds the project beside this workspace, which has a lock of its own.
-    fn build() -> Result<Self> {
+    fn build(toolchain: &Toolchain) -> Result<Self> {
         let folder = root().join("tests/bench/extism");
         let out = target().join("bench-extism");
-        let project = |arguments: &[&str]| -> Command {
-            let mut command = cargo();
-            command.current_dir(&folder).args(arguments);
-            command.arg("--target-dir").arg(&out);
-            command
+        let build = |mut cargo: Command| -> Command {
+            cargo.current_dir(&folder);
+            cargo.args(["build", "--release", "--locked", "--target-dir"]);
+            cargo.arg(&out);
+            cargo
         };
-        start(&mut project(&["build", "--release", "--locked"]))?;
+        start(&mut build(cargo()))?;
+        let mut guest = build(toolchain.cargo());
+        guest.args(["--package", "bench-extism-guest", "--target", TARGET]);
         // The code generation that our plugins get.
-        let mut guest = project(&["build", "--release", "--locked", "--package"]);
-        guest.args(["bench-extism-guest", "--target", TARGET]);
         for setting in ["lto=true", "codegen-units=1", "panic=\"abort\""] {
             guest.args(["--config", &format!("profile.release.{setting}")]);
         }
