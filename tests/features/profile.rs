@@ -87,6 +87,8 @@ fn calls_of_the_host_are_counted() {
         evaluations: 1,
         // The settings, `{}`.
         bytes_in: 2,
+        // The next global parameters.
+        bytes_written: 4 * SIZE as u64,
         ..Usage::default()
     };
     assert_eq!(counted(once.usage), expected);

@@ -246,6 +246,10 @@ impl Algorithm {
             .map_err(|error| bad(error.to_string()))?;
         let same = global.check_same_structure(&next);
         same.map_err(|error| bad(format!("next global parameters: {error}")))?;
+        if !next.is_evaluated() {
+            let usage = &mut done.called.store.data_mut().usage;
+            usage.bytes_written += 4 * next.count() as u64;
+        }
         // An answer that is refused must not leave a trace in the state.
         let mut after = state.clone();
         if !self.commit("aggregate", done, &mut after, vec![next.clone()])? {

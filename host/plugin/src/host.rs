@@ -205,7 +205,7 @@ impl Drop for Host {
         let usage = Usage {
             seconds: self.started.elapsed().as_secs_f64(),
             operations: self.operations as u64,
-            bytes_written: self.written as u64,
+            bytes_written: self.usage.bytes_written + self.written as u64,
             peak_memory: self.limiter.peak() as u64,
             notes: self.said.len() as u64,
             ..self.usage
