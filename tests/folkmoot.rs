@@ -61,6 +61,10 @@ mod aggregate;
 #[path = "features/sandbox.rs"]
 mod sandbox;
 
+/// What every plugin's calls cost: counted, shown, recorded.
+#[path = "features/profile.rs"]
+mod profile;
+
 /// Files of outputs, benchmarks, judges, and evaluation in runs.
 #[path = "features/evaluation.rs"]
 mod evaluation;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::bench::{built_plugins, here, plugin, sandbox};
 
-struct Nothing;
+pub(crate) struct Nothing;
 
 impl View for Nothing {
     fn examples(&self) -> u32 {

@@ -166,6 +166,9 @@ pub(crate) struct PartitionArguments {
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+    /// Show what every plugin's calls cost: time, calls of the host, bytes, memory
+    #[arg(long)]
+    pub(crate) profile: bool,
 }
 
 #[derive(Args)]
@@ -190,6 +193,9 @@ pub(crate) struct ScoreArguments {
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+    /// Show what every plugin's calls cost: time, calls of the host, bytes, memory
+    #[arg(long)]
+    pub(crate) profile: bool,
 }
 
 /// Whom metrics may ask beside the model.
@@ -272,6 +278,9 @@ pub(crate) struct EvalArguments {
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+    /// Show what every plugin's calls cost: time, calls of the host, bytes, memory
+    #[arg(long)]
+    pub(crate) profile: bool,
 }
 
 #[derive(Subcommand)]
@@ -527,6 +536,9 @@ pub(crate) struct AggregateArguments {
     /// Threads [default: all processors]
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+    /// Show what every plugin's calls cost: time, calls of the host, bytes, memory
+    #[arg(long)]
+    pub(crate) profile: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -549,6 +561,9 @@ pub(crate) struct RunArguments {
     /// again and takes over with the next round
     #[arg(long, value_name = "DIR", conflicts_with = "algorithm")]
     pub(crate) watch: Option<PathBuf>,
+    /// Show what every plugin's calls cost: time, calls of the host, bytes, memory
+    #[arg(long)]
+    pub(crate) profile: bool,
 }
 
 #[derive(Args, Clone)]

@@ -9,6 +9,7 @@
 mod arguments;
 mod commands;
 mod places;
+mod profile;
 mod screen;
 
 mod embedded {

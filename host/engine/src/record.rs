@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use folkmoot_federation::write_whole;
 use folkmoot_params::Params;
-use folkmoot_plugin::{Note, Plugin, Said};
+use folkmoot_plugin::{Note, Plugin, Profile, Said};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -27,10 +27,13 @@ pub struct Record {
     evaluations: String,
     log: File,
     checkpoint: Option<Checkpoint>,
+    /// What plugins cost before the run was resumed.
+    sessions: Vec<Value>,
 }
 
 const STATE: &str = "state";
 const EXCHANGE: &str = "exchange";
+const PROFILE: &str = "profile.json";
 
 /// One line of the final table.
 #[derive(Clone, Debug)]
@@ -146,6 +149,11 @@ impl Record {
                 }
             }
         }
+        if folder.join(PROFILE).is_file() {
+            let before: Value = serde_json::from_str(&read(PROFILE)?).with_context(at)?;
+            let sessions = before["sessions"].as_array().cloned();
+            record.sessions = sessions.with_context(|| format!("{}: {PROFILE}", at()))?;
+        }
         let exchange = folder.join(EXCHANGE);
         if exchange.exists() {
             // What was on its way when the run stopped is sent again.
@@ -168,6 +176,7 @@ impl Record {
             evaluations: String::new(),
             log: log.with_context(|| format!("run folder `{}`", folder.display()))?,
             checkpoint: None,
+            sessions: Vec::new(),
         })
     }
 
@@ -228,6 +237,19 @@ impl Record {
         }
         let name = model.replace(|c: char| !c.is_alphanumeric() && c != '-', "-");
         write_whole(&folder.join(format!("{name}.jsonl")), text.as_bytes())
+    }
+
+    /// What plugins cost in this session, which began after round `after` and ran `rounds`. A file of its own: its
+    /// times are those of a machine, not of the experiment.
+    pub(crate) fn profile(&self, profile: &Profile, after: u32, rounds: u32) -> Result<()> {
+        let own = json!({
+            "after_round": after,
+            "rounds": rounds,
+            "seconds": profile.seconds,
+            "calls": profile.calls,
+        });
+        let sessions: Vec<Value> = self.sessions.iter().cloned().chain([own]).collect();
+        self.write_json(PROFILE, &json!({ "sessions": sessions }))
     }
 
     /// Which round's adapter is kept as `best`.

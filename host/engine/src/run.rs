@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use folkmoot_data::Progress;
 use folkmoot_federation::{Federation, InProcess};
 use folkmoot_params::Params;
-use folkmoot_plugin::{Client, Listener, Message, Note, Round, State, Update};
+use folkmoot_plugin::{Client, Listener, Message, Note, Profile, Round, State, Update};
 use folkmoot_train::{Base, Schedule, Training};
 use rand::seq::index::sample;
 
@@ -238,6 +238,7 @@ pub fn run(
                 roster: run.roster.clone(),
                 watch: run.watch.clone(),
             })?;
+            record.profile(&setup.profile(), done, number - done)?;
         }
         let (total, training) = (spent.total, spent.train);
         record.log(&format!(
@@ -291,6 +292,7 @@ pub fn run(
         ))?;
     }
     record.scores(&rows)?;
+    record.profile(&setup.profile(), done, ran - done)?;
     Ok(Outcome {
         rows,
         clients,
@@ -449,6 +451,11 @@ impl Run<'_> {
 }
 
 impl Setup {
+    /// What plugins cost so far: all of a run's are in one sandbox.
+    pub fn profile(&self) -> Profile {
+        self.algorithm.plugin().sandbox().profile()
+    }
+
     /// What plugins are told of round `number`.
     fn round(&self, number: u32) -> Round {
         Round {

@@ -109,6 +109,7 @@ impl Algorithm {
             )
         })?;
         let answer = done.called.answer.take();
+        done.called.store.data_mut().copied_out(&answer);
         self.commit("sample", done, state, Vec::new())?;
         Ok(answer)
     }
@@ -257,6 +258,10 @@ impl Algorithm {
             .map_err(|error| bad(error.to_string()))?;
         let same = global.check_same_structure(&next);
         same.map_err(|error| bad(format!("next global parameters: {error}")))?;
+        if !next.is_evaluated() {
+            let usage = &mut done.called.store.data_mut().usage;
+            usage.bytes_written += 4 * next.count() as u64;
+        }
         // An answer that is refused must not leave a trace in the state.
         let mut after = state.clone();
         if !self.commit("aggregate", done, &mut after, vec![next.clone()])? {
@@ -294,6 +299,7 @@ impl Algorithm {
         let mut rep = 0;
         let called = called_fallibly(&self.plugin, call, seed, |store, instance: &Instance| {
             let guest = indices.load(&mut *store, instance)?;
+            store.data_mut().copied_in(&self.settings);
             rep = store.data_mut().table.push(state.clone())?.rep();
             run(store, &guest, rep)
         })?;

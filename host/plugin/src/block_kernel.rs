@@ -92,7 +92,12 @@ impl Kernel<'_> {
                     .map(|delta| &delta[from..from + out.len()])
                     .collect();
                 let arguments = (self.settings, blocks.as_slice(), self.weights);
+                let host = store.data_mut();
+                host.copied_in(self.settings);
+                host.copied_in(blocks.as_slice());
+                host.copied_in(self.weights);
                 let (answer,) = reduce.call(&mut *store, arguments)?;
+                store.data_mut().copied_out(&answer);
                 match answer {
                     Ok(values) if values.len() == out.len() => out.copy_from_slice(&values),
                     Ok(values) => {

@@ -1,5 +1,7 @@
 //! One call: a fresh store and instance, and the one place that explains what went wrong.
 
+use std::time::Instant;
+
 use wasmtime::component::Instance;
 use wasmtime::{Store, Trap};
 
@@ -24,10 +26,10 @@ pub(crate) fn called<T>(
 ) -> Result<Called<T>, PluginError> {
     let sandbox = &plugin.sandbox;
     let mut store = sandbox.store(Host::new(sandbox, &plugin.name, call, seed));
-    let answer = plugin
-        .pre
-        .instantiate(&mut store)
-        .and_then(|instance| run(&mut store, &instance));
+    let started = Instant::now();
+    let instance = plugin.pre.instantiate(&mut store);
+    store.data_mut().usage.instantiating_seconds = started.elapsed().as_secs_f64();
+    let answer = instance.and_then(|instance| run(&mut store, &instance));
     match answer {
         Ok(answer) => Ok(Called { answer, store }),
         Err(error) => Err(plugin.failed(call, explain(&error, store.data(), &sandbox.limits))),

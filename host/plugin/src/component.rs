@@ -163,6 +163,11 @@ impl Plugin {
         Ok(loaded)
     }
 
+    /// Where it runs.
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
+    }
+
     /// The settings as its schema documents them.
     pub fn settings(&self) -> Vec<Setting> {
         settings(&self.description.settings)
@@ -212,12 +217,18 @@ impl Plugin {
 
     fn describe(&self) -> Result<Description, PluginError> {
         let text = called(self, "describe", Seed(0), |store, instance| {
-            match &self.indices {
-                Indices::Algorithm(i) => i.load(&mut *store, instance)?.call_describe(store),
-                Indices::BlockKernel(i) => i.load(&mut *store, instance)?.call_describe(store),
-                Indices::Partitioner(i) => i.load(&mut *store, instance)?.call_describe(store),
-                Indices::Metric(i) => i.load(&mut *store, instance)?.call_describe(store),
-            }
+            let text = match &self.indices {
+                Indices::Algorithm(i) => i.load(&mut *store, instance)?.call_describe(&mut *store),
+                Indices::BlockKernel(i) => {
+                    i.load(&mut *store, instance)?.call_describe(&mut *store)
+                }
+                Indices::Partitioner(i) => {
+                    i.load(&mut *store, instance)?.call_describe(&mut *store)
+                }
+                Indices::Metric(i) => i.load(&mut *store, instance)?.call_describe(&mut *store),
+            }?;
+            store.data_mut().copied_out(&text);
+            Ok(text)
         })?
         .answer;
         serde_json::from_str(&text).map_err(|error| PluginError::BadDescription {

@@ -11,12 +11,14 @@ pub(crate) mod params;
 pub(crate) mod run;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use folkmoot_params::{Evaluator, Params, ParamsError, Seed};
 use wasmtime::component::{Resource, ResourceTable};
 
 use crate::limits::{Limiter, Refusal};
+use crate::profile::{Copied, Profiler, Usage};
 use crate::sandbox::{Listener, Note, Said, Sandbox};
 
 /// Longest log line, in bytes.
@@ -34,6 +36,10 @@ pub(crate) struct Host {
     pub(crate) late: bool,
     /// It asked for more operations than it may.
     pub(crate) exhausted: bool,
+    /// What the call used so far, as far as it is not counted elsewhere here.
+    pub(crate) usage: Usage,
+    started: Instant,
+    profiler: Arc<Profiler>,
     arithmetic: Duration,
     written: usize,
     params_limit: usize,
@@ -81,6 +87,9 @@ impl Host {
             spent: Duration::ZERO,
             late: false,
             exhausted: false,
+            usage: Usage::default(),
+            started: Instant::now(),
+            profiler: sandbox.profiler.clone(),
             arithmetic: sandbox.limits.arithmetic,
             written: 0,
             params_limit: sandbox.limits.params,
@@ -93,6 +102,22 @@ impl Host {
             call,
             listener: sandbox.listener.clone(),
         }
+    }
+
+    /// Counts what is copied into the plugin.
+    pub(crate) fn copied_in(&mut self, value: &(impl Copied + ?Sized)) {
+        self.usage.bytes_in += value.bytes() as u64;
+    }
+
+    /// Counts what was copied out of the plugin.
+    pub(crate) fn copied_out(&mut self, value: &(impl Copied + ?Sized)) {
+        self.usage.bytes_out += value.bytes() as u64;
+    }
+
+    /// Answers a plugin's call with what is copied.
+    pub(crate) fn answer<T: Copied>(&mut self, value: T) -> wasmtime::Result<T> {
+        self.copied_in(&value);
+        Ok(value)
     }
 
     /// Hands parameters to the plugin, evaluated or not.
@@ -134,6 +159,8 @@ impl Host {
         let done = work(&Evaluator::until(started + self.arithmetic));
         let taken = started.elapsed();
         self.spent += taken;
+        self.usage.arithmetic_seconds += taken.as_secs_f64();
+        self.usage.evaluations += 1;
         self.arithmetic = self.arithmetic.saturating_sub(taken);
         self.late |= done.as_ref().err() == Some(&ParamsError::OutOfTime);
         done.map_err(refuse_params(operation))
@@ -169,5 +196,21 @@ impl Host {
             said: said.clone(),
         });
         self.said.push(said);
+    }
+}
+
+/// A call is over when its store goes, whatever came of it.
+impl Drop for Host {
+    fn drop(&mut self) {
+        let usage = Usage {
+            seconds: self.started.elapsed().as_secs_f64(),
+            operations: self.operations as u64,
+            bytes_written: self.usage.bytes_written + self.written as u64,
+            peak_memory: self.limiter.peak() as u64,
+            notes: self.said.len() as u64,
+            ..self.usage
+        };
+        let plugin = std::mem::take(&mut self.plugin);
+        self.profiler.add(plugin, self.call, usage);
     }
 }

@@ -69,6 +69,13 @@ impl Limiter {
     }
 }
 
+impl Limiter {
+    /// The most bytes of memory that there were: WASM memory never shrinks.
+    pub(crate) fn peak(&self) -> usize {
+        self.memory
+    }
+}
+
 impl ResourceLimiter for Limiter {
     fn memory_growing(
         &mut self,

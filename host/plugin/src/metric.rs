@@ -83,6 +83,7 @@ impl Metric {
             asked = questions.rep();
             let answers = Resource::new_borrow(answers.rep());
             let questions = Resource::new_borrow(asked);
+            store.data_mut().copied_in(&[&self.settings, example][..]);
             guest.call_ask(store, &self.settings, example, answers, questions)
         })?;
         let taken = done
@@ -105,6 +106,7 @@ impl Metric {
             observed = fresh.rep();
             let answers = Resource::new_borrow(answers.rep());
             let fresh = Resource::new_borrow(observed);
+            store.data_mut().copied_in(&[&self.settings, example][..]);
             guest.call_observe(store, &self.settings, example, answers, fresh)
         })?;
         let taken = done
@@ -125,6 +127,7 @@ impl Metric {
             scored = scores.rep();
             let observed = Resource::new_borrow(observed.rep());
             let scores = Resource::new_borrow(scored);
+            store.data_mut().copied_in(&self.settings);
             guest.call_summarize(store, &self.settings, observed, scores)
         })?;
         let bad = |cause| self.plugin.bad_output("summarize", cause);

@@ -81,7 +81,10 @@ impl Partitioner {
             let guest = self.indices.load(&mut *store, instance)?;
             let data = store.data_mut().table.push(Drawable::new(data, seed))?;
             let data = Resource::new_borrow(data.rep());
-            guest.call_partition(store, &self.settings, data, clients)
+            store.data_mut().copied_in(&self.settings);
+            let shards = guest.call_partition(&mut *store, &self.settings, data, clients)?;
+            store.data_mut().copied_out(&shards);
+            Ok(shards)
         })?;
         let bad = |cause| self.plugin.bad_output("partition", cause);
         check_shards(&done.answer, clients, rows).map_err(bad)?;

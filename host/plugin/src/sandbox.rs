@@ -6,10 +6,11 @@ use std::sync::Arc;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, OptLevel, Store, Trap, UpdateDeadline};
 
-use crate::bindings::Host_ as Contract;
+use crate::bindings::folkmoot::plugin::{data, evaluation, params, run};
 use crate::code::{CodeCache, CodeError, TICK, start_clock, ticks};
 use crate::host::Host;
 use crate::limits::Limiter;
+use crate::profile::{Profile, Profiler};
 use crate::{Limits, PluginError};
 
 /// Something a plugin said, or that is said of it.
@@ -37,16 +38,39 @@ pub struct Sandbox {
     pub(crate) linker: Arc<Linker<Host>>,
     pub(crate) limits: Limits,
     pub(crate) listener: Listener,
+    pub(crate) profiler: Arc<Profiler>,
     cache: CodeCache,
 }
 
 impl Sandbox {
     /// A sandbox whose compiled components lie in `cache`, a folder of this user alone.
     pub fn new(limits: Limits, cache: &Path, listener: Listener) -> Result<Self, PluginError> {
-        let engine = Engine::new(&config()).map_err(|error| cache_error(cache, &error))?;
+        Self::on(&config(), limits, cache, listener)
+    }
+
+    /// A sandbox that holds nothing back: no deadline, and NaN with whatever bits. Only to measure what these cost.
+    #[doc(hidden)]
+    pub fn unguarded(
+        limits: Limits,
+        cache: &Path,
+        listener: Listener,
+    ) -> Result<Self, PluginError> {
+        let mut config = config();
+        config
+            .epoch_interruption(false)
+            .cranelift_nan_canonicalization(false);
+        Self::on(&config, limits, cache, listener)
+    }
+
+    fn on(
+        config: &Config,
+        limits: Limits,
+        cache: &Path,
+        listener: Listener,
+    ) -> Result<Self, PluginError> {
+        let engine = Engine::new(config).map_err(|error| cache_error(cache, &error))?;
         let mut linker = Linker::new(&engine);
-        Contract::add_to_linker::<_, HasSelf<_>>(&mut linker, |host: &mut Host| host)
-            .map_err(|error| cache_error(cache, &error))?;
+        link(&mut linker).map_err(|error| cache_error(cache, &error))?;
         let code = CodeCache::new(cache).map_err(|error| cache_error(cache, &error))?;
         start_clock(&engine).map_err(|error| cache_error(cache, &error))?;
         Ok(Self {
@@ -54,8 +78,14 @@ impl Sandbox {
             linker: Arc::new(linker),
             limits,
             listener,
+            profiler: Arc::new(Profiler::new()),
             cache: code,
         })
+    }
+
+    /// What plugins cost so far, in this sandbox and its clones.
+    pub fn profile(&self) -> Profile {
+        self.profiler.profile()
     }
 
     /// The same sandbox with other limits.
@@ -111,6 +141,26 @@ impl Sandbox {
 pub(crate) enum CompileError {
     Component(String),
     Cache(PluginError),
+}
+
+/// What plugins may import. A call of the host looks its state up, which is where it is counted.
+fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    params::add_to_linker::<_, HasSelf<_>>(linker, |host: &mut Host| {
+        host.usage.host_calls.params += 1;
+        host
+    })?;
+    run::add_to_linker::<_, HasSelf<_>>(linker, |host: &mut Host| {
+        host.usage.host_calls.run += 1;
+        host
+    })?;
+    data::add_to_linker::<_, HasSelf<_>>(linker, |host: &mut Host| {
+        host.usage.host_calls.data += 1;
+        host
+    })?;
+    evaluation::add_to_linker::<_, HasSelf<_>>(linker, |host: &mut Host| {
+        host.usage.host_calls.evaluation += 1;
+        host
+    })
 }
 
 /// Deterministic code only: NaN is canonical, relaxed SIMD is refused.

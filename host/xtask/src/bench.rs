@@ -3,6 +3,7 @@
 mod aggregate;
 mod data;
 mod eval;
+mod plugin;
 mod train;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ pub(crate) enum Bench {
     Data(data::Arguments),
     /// Multiple-choice questions per second beside transformers and lm-evaluation-harness
     Eval(eval::Arguments),
+    /// What the sandbox costs: a plugin made ready, a call that does nothing, guarded code, a block kernel; beside Extism
+    Plugin(plugin::Arguments),
 }
 
 pub(crate) fn run(bench: &Bench) -> Result<()> {
@@ -32,6 +35,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Aggregate(arguments) => aggregate::run(arguments),
         Bench::Data(arguments) => data::run(arguments),
         Bench::Eval(arguments) => eval::run(arguments),
+        Bench::Plugin(arguments) => plugin::run(arguments),
     }
 }
 

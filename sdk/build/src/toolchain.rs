@@ -58,7 +58,7 @@ impl Toolchain {
     }
 
     /// `cargo` of this toolchain, ready for a subcommand.
-    pub(crate) fn cargo(&self) -> Command {
+    pub fn cargo(&self) -> Command {
         match self {
             Self::Target => clean_command(Path::new("cargo")),
             Self::BuildStd { linker } => {

@@ -7,12 +7,17 @@ use folkmoot_plugin::{Algorithm, Kind};
 use super::{Done, Failure};
 use crate::arguments::{AggregateArguments, UpdateIs};
 use crate::places::{library, sandbox, threads};
+use crate::profile::table;
 use crate::screen::{count, said};
 
 pub(crate) fn aggregate(arguments: &AggregateArguments) -> Done {
     threads(arguments.threads).map_err(Failure::Usage)?;
     let (algorithm, given, asked) = asked(arguments).map_err(Failure::Usage)?;
-    let done = aggregate_files(&algorithm, &given, &asked).map_err(Failure::Run)?;
+    let done = aggregate_files(&algorithm, &given, &asked);
+    if arguments.profile {
+        eprintln!("{}", table(&algorithm.plugin().sandbox().profile()));
+    }
+    let done = done.map_err(Failure::Run)?;
     eprintln!(
         "{}: {} updates of {} scalars, step norm {:.6}",
         algorithm.plugin().name,

@@ -7,6 +7,7 @@ use folkmoot_engine::{
     Api, Event, Exam, Examined, Model, Remote, Seed, Subject, Template, Workers, ensure_empty,
     scores_json,
 };
+use folkmoot_plugin::Sandbox;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -16,6 +17,7 @@ use super::score::{lines, writable, write};
 use super::{Done, Failure};
 use crate::arguments::EvalArguments;
 use crate::places::{benchmarks, cache, catalogue, library, sandbox, threads};
+use crate::profile;
 use crate::screen::{Screen, columns, count, said};
 
 /// `NAME:VARIANT`.
@@ -88,7 +90,8 @@ pub(crate) fn eval(arguments: &EvalArguments) -> Done {
         let (suite, benchmarks) = asked(arguments)?;
         let workers = Workers::new(threads(arguments.threads)?);
         let helpers = Helpers::open(&arguments.helpers, &screen)?;
-        let exams = exams(arguments, benchmarks, &helpers, &screen)?;
+        let sandbox = sandbox(said())?;
+        let exams = exams(arguments, benchmarks, &helpers, &sandbox, &screen)?;
         let form = form(
             &arguments.device,
             arguments.quantize.as_deref(),
@@ -109,9 +112,9 @@ pub(crate) fn eval(arguments: &EvalArguments) -> Done {
             );
         }
         let who = Who::open(arguments, &exams, &screen)?;
-        Ok((suite, workers, helpers, exams, form, who))
+        Ok((suite, workers, helpers, sandbox, exams, form, who))
     };
-    let (suite, workers, helpers, exams, form, who) = begun().map_err(Failure::Usage)?;
+    let (suite, workers, helpers, sandbox, exams, form, who) = begun().map_err(Failure::Usage)?;
     let mut record = Record {
         arguments,
         who: Value::Null,
@@ -188,6 +191,9 @@ pub(crate) fn eval(arguments: &EvalArguments) -> Done {
     };
     let asked = ask();
     helpers.told(&screen);
+    if arguments.profile {
+        screen.line(&profile::table(&sandbox.profile()));
+    }
     // What was asked before a failure is not lost.
     if !all.is_empty() {
         println!("{}", table(&exams, &all));
@@ -224,9 +230,10 @@ fn exams(
     arguments: &EvalArguments,
     benchmarks: Vec<Benchmark>,
     helpers: &Helpers,
+    sandbox: &Sandbox,
     screen: &Screen,
 ) -> Result<Vec<Exam>> {
-    let (library, sandbox) = (library(), sandbox(said())?);
+    let library = library();
     let catalogue = Catalogue::new(catalogue().as_deref())?;
     let files = cache()?.join("files");
     let mut told = |progress| screen.event(&Event::Fetch(progress));
@@ -234,7 +241,7 @@ fn exams(
         let seed = Seed(arguments.seed);
         let rows = benchmark.rows(&catalogue, &files, &mut told, arguments.limit, seed)?;
         let there = (helpers.judge().is_some(), helpers.programs().is_some());
-        Exam::new(benchmark, rows, &library, &sandbox, there)
+        Exam::new(benchmark, rows, &library, sandbox, there)
     };
     benchmarks.into_iter().map(exam).collect()
 }

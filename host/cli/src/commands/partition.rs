@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::{Done, Failure};
 use crate::arguments::PartitionArguments;
 use crate::places::{cache, catalogue, library, sandbox, threads};
+use crate::profile;
 use crate::screen::{Screen, coloured, columns, count, width};
 
 /// Rows among which duplicates are looked for unasked.
@@ -109,15 +110,18 @@ fn split(arguments: &PartitionArguments, screen: &Screen) -> Result<Split> {
         &mut told,
     )?;
     let source = source.map_err(anyhow::Error::msg)?;
-    Split::new(
+    let split = Split::new(
         source.table,
         &arguments.reading.over(source.meaning)?,
         &partitioner,
         arguments.clients,
         Seed(arguments.seed),
         arguments.label.as_deref(),
-    )
-    .with_context(|| format!("data `{data}`"))
+    );
+    if arguments.profile {
+        screen.line(&profile::table(&sandbox.profile()));
+    }
+    split.with_context(|| format!("data `{data}`"))
 }
 
 fn report(arguments: &PartitionArguments, split: &Split) -> Result<()> {

@@ -7,6 +7,7 @@ use folkmoot_engine::{Notes, Record, run as run_rounds};
 use super::watch::Watch;
 use super::{Done, Failure, resolved};
 use crate::arguments::RunArguments;
+use crate::profile::table as table_of;
 use crate::screen::{Screen, spread, table};
 
 pub(crate) fn run(arguments: &RunArguments) -> Done {
@@ -41,8 +42,12 @@ pub(crate) fn run(arguments: &RunArguments) -> Done {
         }
     };
     let on = |event| screen.event(&event);
-    let outcome =
-        run_rounds(&setup, &mut record, &notes, &on, Some(&renew)).map_err(Failure::Run)?;
+    let outcome = run_rounds(&setup, &mut record, &notes, &on, Some(&renew));
+    if arguments.profile {
+        // Of a run that failed, too.
+        screen.line(&table_of(&setup.profile()));
+    }
+    let outcome = outcome.map_err(Failure::Run)?;
     // A run that was resumed after its last round had none left to do.
     if outcome.rounds > 0 {
         screen.line(&format!(

@@ -14,6 +14,7 @@ use super::helpers::Helpers;
 use super::{Done, Failure};
 use crate::arguments::ScoreArguments;
 use crate::places::{library, sandbox, threads};
+use crate::profile;
 use crate::screen::{Screen, columns, count, said};
 
 pub(crate) fn score(arguments: &ScoreArguments) -> Done {
@@ -44,6 +45,9 @@ pub(crate) fn score(arguments: &ScoreArguments) -> Done {
         workers,
         arguments.records.is_some(),
     );
+    if let (true, Some(metric)) = (arguments.profile, metrics.first()) {
+        screen.line(&profile::table(&metric.plugin().sandbox().profile()));
+    }
     let scored = scored.map_err(Failure::Run)?;
     helpers.told(&screen);
     let written = || -> Result<()> {

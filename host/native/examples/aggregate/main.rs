@@ -24,16 +24,19 @@ mod median_by_block;
 #[path = "../../../../plugins/algorithms/trimmed-mean/src/lib.rs"]
 mod trimmed_mean;
 
+mod by_block;
 mod by_hand;
+mod cohort;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Parser;
-use folkmoot_native::{BlockKernel, native};
+use cohort::Cohort;
+use folkmoot_native::native;
 use folkmoot_params::{Evaluator, Params, Seed};
-use folkmoot_plugin::{Algorithm, Client, Kind, Library, Limits, Round, Sandbox, State, Update};
+use folkmoot_plugin::{Algorithm, Kind, Library, Limits, Round, Sandbox, State};
 use serde_json::{Value, json};
 
 #[derive(Parser)]
@@ -52,81 +55,6 @@ struct Arguments {
     /// Only this algorithm
     #[arg(long)]
     only: Option<String>,
-}
-
-struct Cohort {
-    global: Params,
-    deltas: Vec<Params>,
-    examples: Vec<u64>,
-}
-
-impl Cohort {
-    /// Small normal-like values; tensors as an adapter has them.
-    fn new(updates: usize, size: usize) -> Self {
-        let width = size / 100;
-        let zero: Vec<_> = (0..100)
-            .map(|index| {
-                let count = if index == 99 {
-                    size - 99 * width
-                } else {
-                    width
-                };
-                (format!("layer.{index:02}"), vec![count], vec![0f32; count])
-            })
-            .collect();
-        let like = Params::from_tensors(zero).unwrap();
-        let draw = |index: u64, scale: f32| {
-            let drawn = like.gaussian(Seed(index)).scale(scale);
-            Evaluator::default()
-                .commit(std::slice::from_ref(&drawn))
-                .unwrap();
-            drawn
-        };
-        Self {
-            global: draw(0, 0.02),
-            deltas: (1..=updates as u64)
-                .map(|index| draw(index, 0.01))
-                .collect(),
-            examples: (0..updates as u64).map(|index| 100 + 13 * index).collect(),
-        }
-    }
-
-    fn updates(&self) -> Vec<Arc<Update>> {
-        let one = |(id, delta): (usize, &Params)| {
-            Arc::new(Update {
-                client: Client {
-                    id: id as u32,
-                    examples: self.examples[id],
-                    ..Client::default()
-                },
-                steps: 10,
-                lr: 1e-3,
-                staleness: 0,
-                delta: delta.clone(),
-                message: Default::default(),
-            })
-        };
-        self.deltas.iter().enumerate().map(one).collect()
-    }
-
-    fn native_updates(&self) -> native::run::Updates {
-        let one = |(id, delta): (usize, &Params)| {
-            native::update(
-                id as u32,
-                self.examples[id],
-                native::params::Params(delta.clone()),
-            )
-        };
-        native::updates(self.deltas.iter().enumerate().map(one).collect())
-    }
-
-    fn shares(&self) -> Vec<f64> {
-        let total: u64 = self.examples.iter().sum();
-        self.examples
-            .iter()
-            .map(|own| *own as f64 / total as f64)
-            .collect()
-    }
 }
 
 /// What one side does in a round; gives something of the result, so that it is not optimised away.
@@ -277,31 +205,8 @@ fn native_side<'a>(
         "trimmed-mean" => run::<trimmed_mean::TrimmedMean>(settings, cohort, updates, kept),
         "median" => run::<median::Median>(settings, cohort, updates, kept),
         "krum" => run::<krum::Krum>(settings, cohort, updates, kept),
-        _ => by_block(cohort, shares),
+        _ => by_block::side(cohort, shares),
     }
-}
-
-/// The kernel's own source over blocks, on all threads.
-fn by_block<'a>(cohort: &'a Cohort, shares: &'a [f64]) -> Box<dyn FnMut() -> f32 + 'a> {
-    use rayon::prelude::*;
-    const BLOCK: usize = 1 << 14;
-    Box::new(move || {
-        let kernel = median_by_block::MedianByBlock {};
-        let mut out = vec![0f32; cohort.global.count()];
-        out.par_chunks_mut(BLOCK)
-            .enumerate()
-            .for_each(|(index, out)| {
-                let from = index * BLOCK;
-                let block = |delta: &Params| delta.values()[from..from + out.len()].to_vec();
-                let blocks: Vec<Vec<f32>> = cohort.deltas.iter().map(block).collect();
-                let reduced = kernel.reduce(&blocks, shares).unwrap();
-                let global = &cohort.global.values()[from..from + out.len()];
-                for ((out, reduced), global) in out.iter_mut().zip(reduced).zip(global) {
-                    *out = global + reduced;
-                }
-            });
-        out[7]
-    })
 }
 
 /// Reads every input and writes every output once, with as good as no arithmetic.

@@ -41,7 +41,8 @@ impl data::HostDataset for Host {
     }
 
     fn columns(&mut self, this: Resource<Drawable>) -> Result<Vec<String>> {
-        Ok(self.table.get(&this)?.view.columns())
+        let columns = self.table.get(&this)?.view.columns();
+        self.answer(columns)
     }
 
     fn categories(
@@ -49,7 +50,9 @@ impl data::HostDataset for Host {
         this: Resource<Drawable>,
         column: String,
     ) -> Result<Result<(Vec<u32>, Vec<String>), String>> {
-        Ok(self.table.get(&this)?.view.categories(&column))
+        let categories = self.table.get(&this)?.view.categories(&column);
+        self.copied_out(&column);
+        self.answer(categories)
     }
 
     fn numbers(
@@ -57,17 +60,22 @@ impl data::HostDataset for Host {
         this: Resource<Drawable>,
         column: String,
     ) -> Result<Result<Vec<f64>, String>> {
-        Ok(self.table.get(&this)?.view.numbers(&column))
+        let numbers = self.table.get(&this)?.view.numbers(&column);
+        self.copied_out(&column);
+        self.answer(numbers)
     }
 
     fn lengths(&mut self, this: Resource<Drawable>) -> Result<Vec<u32>> {
         let lengths = self.table.get(&this)?.view.lengths();
-        lengths.map_err(|cause| refuse(format!("`dataset.lengths`: {cause}")))
+        let lengths = lengths.map_err(|cause| refuse(format!("`dataset.lengths`: {cause}")))?;
+        self.answer(lengths)
     }
 
     fn text(&mut self, this: Resource<Drawable>, example: u32) -> Result<String> {
         let text = self.table.get(&this)?.view.text(example);
-        text.ok_or_else(|| refuse(format!("`dataset.text`: there is no example {example}")))
+        let text =
+            text.ok_or_else(|| refuse(format!("`dataset.text`: there is no example {example}")))?;
+        self.answer(text)
     }
 
     fn random(&mut self, this: Resource<Drawable>) -> Result<u64> {

@@ -225,18 +225,21 @@ fn one() -> u32 {
 
 impl evaluation::HostQuestions for Host {
     fn generate(&mut self, this: Resource<Asked>, prompt: String, options: String) -> Result<()> {
+        self.copied_out(&[&prompt, &options][..]);
         let how = Generation::parse("questions.generate", &options)?;
         let prompt = Prompt::Text(prompt);
         self.ask(&this, Question::Generate { prompt, how })
     }
 
     fn chat(&mut self, this: Resource<Asked>, turns: String, options: String) -> Result<()> {
+        self.copied_out(&[&turns, &options][..]);
         let how = Generation::parse("questions.chat", &options)?;
         let prompt = Prompt::Chat(messages("questions.chat", &turns)?);
         self.ask(&this, Question::Generate { prompt, how })
     }
 
     fn judge(&mut self, this: Resource<Asked>, turns: String, options: String) -> Result<()> {
+        self.copied_out(&[&turns, &options][..]);
         let how = Generation::parse("questions.judge", &options)?;
         let messages = messages("questions.judge", &turns)?;
         self.ask(&this, Question::Judge { messages, how })
@@ -249,6 +252,7 @@ impl evaluation::HostQuestions for Host {
         source: String,
         timeout_ms: u32,
     ) -> Result<()> {
+        self.copied_out(&[&language, &source][..]);
         if language != "python" {
             return Err(refuse(format!(
                 "`questions.execute`: there is no sandbox for `{language}`; there is one for python"
@@ -269,6 +273,7 @@ impl evaluation::HostQuestions for Host {
         context: String,
         continuation: String,
     ) -> Result<()> {
+        self.copied_out(&[&context, &continuation][..]);
         let question = Question::Likelihood {
             context,
             continuation,
@@ -291,6 +296,7 @@ impl Host {
         let (bytes, texts) = question.size();
         self.retain(bytes)?;
         self.texts += texts;
+        self.usage.questions += 1;
         if self.texts > MOST_TEXTS {
             return Err(refuse(format!(
                 "`questions`: more than {MOST_TEXTS} answers are asked for about one example"
@@ -325,7 +331,8 @@ impl evaluation::HostAnswers for Host {
     }
 
     fn texts(&mut self, this: Resource<Answers>, index: u32) -> Result<Vec<String>> {
-        Ok(self.reply(&this, index)?.texts.clone())
+        let texts = self.reply(&this, index)?.texts.clone();
+        self.answer(texts)
     }
 
     fn log_likelihood(&mut self, this: Resource<Answers>, index: u32) -> Result<f64> {
@@ -345,11 +352,13 @@ impl evaluation::HostAnswers for Host {
     }
 
     fn output(&mut self, this: Resource<Answers>, index: u32) -> Result<String> {
-        Ok(self.reply(&this, index)?.output.clone())
+        let output = self.reply(&this, index)?.output.clone();
+        self.answer(output)
     }
 
     fn failure(&mut self, this: Resource<Answers>, index: u32) -> Result<String> {
-        Ok(self.reply(&this, index)?.failure.clone())
+        let failure = self.reply(&this, index)?.failure.clone();
+        self.answer(failure)
     }
 
     fn drop(&mut self, this: Resource<Answers>) -> Result<()> {
@@ -364,6 +373,7 @@ impl evaluation::HostObservations for Host {
             let what = format!("`observations.add`: `{name}` is {sum} of weight {weight}");
             return Err(refuse(what));
         }
+        self.copied_out(&name);
         self.retain(name.len())?;
         self.table.get_mut(&this)?.values.push((name, sum, weight));
         Ok(())
@@ -376,6 +386,7 @@ impl evaluation::HostObservations for Host {
         expected: String,
         predicted: String,
     ) -> Result<()> {
+        self.copied_out(&[&name, &expected, &predicted][..]);
         self.retain(name.len() + expected.len() + predicted.len())?;
         let labels = &mut self.table.get_mut(&this)?.labels;
         labels.push((name, expected, predicted));
@@ -383,6 +394,7 @@ impl evaluation::HostObservations for Host {
     }
 
     fn note(&mut self, this: Resource<Observed>, name: String, text: String) -> Result<()> {
+        self.copied_out(&[&name, &text][..]);
         self.retain(name.len() + text.len())?;
         self.table.get_mut(&this)?.notes.push((name, text));
         Ok(())
@@ -392,23 +404,24 @@ impl evaluation::HostObservations for Host {
         let observed = self.table.get(&this)?;
         let values = observed.values.iter().map(|own| &own.0);
         let names = values.chain(observed.labels.iter().map(|own| &own.0));
-        Ok(names
-            .collect::<BTreeSet<_>>()
-            .into_iter()
-            .cloned()
-            .collect())
+        let names: BTreeSet<String> = names.cloned().collect();
+        self.answer(names.into_iter().collect())
     }
 
     fn values(&mut self, this: Resource<Observed>, name: String) -> Result<Vec<(f64, f64)>> {
         let values = self.table.get(&this)?.values.iter();
         let own = values.filter(|own| own.0 == name);
-        Ok(own.map(|own| (own.1, own.2)).collect())
+        let own = own.map(|own| (own.1, own.2)).collect();
+        self.copied_out(&name);
+        self.answer(own)
     }
 
     fn labels(&mut self, this: Resource<Observed>, name: String) -> Result<Vec<(String, String)>> {
         let labels = self.table.get(&this)?.labels.iter();
         let own = labels.filter(|own| own.0 == name);
-        Ok(own.map(|own| (own.1.clone(), own.2.clone())).collect())
+        let own = own.map(|own| (own.1.clone(), own.2.clone())).collect();
+        self.copied_out(&name);
+        self.answer(own)
     }
 
     fn drop(&mut self, this: Resource<Observed>) -> Result<()> {
@@ -426,6 +439,7 @@ impl evaluation::HostScores for Host {
         higher_is_better: bool,
         standard_error: Option<f64>,
     ) -> Result<()> {
+        self.copied_out(&name);
         self.retain(name.len())?;
         self.table.get_mut(&this)?.0.push(Score {
             name,

@@ -54,12 +54,16 @@ impl Host {
 impl params::HostParams for Host {
     fn names(&mut self, this: Handle) -> Result<Vec<String>> {
         let tensors = self.table.get(&this)?.structure().tensors();
-        Ok(tensors.iter().map(|tensor| tensor.name.clone()).collect())
+        let names: Vec<String> = tensors.iter().map(|tensor| tensor.name.clone()).collect();
+        self.answer(names)
     }
 
     fn shape(&mut self, this: Handle, name: String) -> Result<Option<Vec<u32>>> {
         let tensor = self.table.get(&this)?.structure().get(&name);
-        Ok(tensor.map(|tensor| tensor.shape.iter().map(|&size| size as u32).collect()))
+        let shape: Option<Vec<u32>> =
+            tensor.map(|tensor| tensor.shape.iter().map(|&size| size as u32).collect());
+        self.copied_out(&name);
+        self.answer(shape)
     }
 
     fn count(&mut self, this: Handle) -> Result<u64> {
@@ -71,6 +75,7 @@ impl params::HostParams for Host {
     }
 
     fn select(&mut self, this: Handle, glob: String) -> Result<Handle> {
+        self.copied_out(&glob);
         let chosen = self.table.get(&this)?.select(&glob);
         self.give(chosen.map_err(refuse_params("select"))?)
     }
@@ -156,7 +161,8 @@ impl params::HostParams for Host {
 
     fn norms(&mut self, this: Handle) -> Result<Vec<f64>> {
         let a = self.table.get(&this)?.clone();
-        self.evaluate("norms", |evaluator| evaluator.norms(&a))
+        let norms = self.evaluate("norms", |evaluator| evaluator.norms(&a))?;
+        self.answer(norms)
     }
 
     fn read(&mut self, this: Handle, offset: u64, length: u32) -> Result<Vec<f32>> {
@@ -166,7 +172,7 @@ impl params::HostParams for Host {
             evaluator.commit(std::slice::from_ref(&params))
         })?;
         let range = within(params.count(), offset, u64::from(length));
-        Ok(params.values()[range.map_err(refuse_params("read"))?].to_vec())
+        self.answer(params.values()[range.map_err(refuse_params("read"))?].to_vec())
     }
 
     fn write(&mut self, this: Handle) -> Result<Resource<Writing>> {
@@ -184,6 +190,7 @@ impl params::HostParams for Host {
 
 impl params::HostWriter for Host {
     fn put(&mut self, this: Resource<Writing>, offset: u64, values: Vec<f32>) -> Result<()> {
+        self.copied_out(&values);
         let writing = self.table.get_mut(&this)?;
         let range = within(writing.values.len(), offset, values.len() as u64);
         writing.values[range.map_err(refuse_params("writer.put"))?].copy_from_slice(&values);
@@ -232,20 +239,23 @@ impl params::Host for Host {
     fn distances(&mut self, items: Vec<Handle>, center: Handle) -> Result<Vec<f64>> {
         let (items, center) = (self.all(&items)?, self.table.get(&center)?.clone());
         let items: Vec<&Params> = items.iter().collect();
-        self.evaluate("distances", |evaluator| {
+        let distances = self.evaluate("distances", |evaluator| {
             evaluator.distances(&items, &center)
-        })
+        })?;
+        self.answer(distances)
     }
 
     fn pairwise_distances(&mut self, items: Vec<Handle>) -> Result<Vec<f64>> {
         let items = self.all(&items)?;
         let items: Vec<&Params> = items.iter().collect();
-        self.evaluate("pairwise-distances", |evaluator| {
+        let distances = self.evaluate("pairwise-distances", |evaluator| {
             evaluator.pairwise_distances(&items)
-        })
+        })?;
+        self.answer(distances)
     }
 
     fn gaussian(&mut self, like: Handle, label: String) -> Result<Handle> {
+        self.copied_out(&label);
         let seed = self.seed.derive(&format!("gaussian/{label}"), 0);
         let like = self.table.get(&like)?.clone();
         self.reserve(&like)?;

@@ -160,6 +160,7 @@ impl run::HostClient for Host {
     }
 
     fn figure(&mut self, this: Resource<Client>, name: String) -> Result<Option<f64>> {
+        self.copied_out(&name);
         Ok(self.table.get(&this)?.figures.get(&name).copied())
     }
 
@@ -182,16 +183,20 @@ impl run::HostMessage for Host {
     ) -> Result<()> {
         let value = self.table.get(&value)?.clone();
         self.reserve_if_recorded(&value)?;
+        self.copied_out(&name);
         self.table.get_mut(&this)?.params.insert(name, value);
         Ok(())
     }
 
     fn put_scalar(&mut self, this: Resource<Message>, name: String, value: f64) -> Result<()> {
+        self.copied_out(&name);
         self.table.get_mut(&this)?.scalars.insert(name, value);
         Ok(())
     }
 
     fn put_bytes(&mut self, this: Resource<Message>, name: String, value: Vec<u8>) -> Result<()> {
+        self.copied_out(&name);
+        self.copied_out(&value);
         self.table.get_mut(&this)?.bytes.insert(name, value);
         Ok(())
     }
@@ -201,16 +206,20 @@ impl run::HostMessage for Host {
         this: Resource<Message>,
         name: String,
     ) -> Result<Option<Resource<Params>>> {
+        self.copied_out(&name);
         let found = self.table.get(&this)?.params.get(&name).cloned();
         found.map(|params| self.give(params)).transpose()
     }
 
     fn scalar(&mut self, this: Resource<Message>, name: String) -> Result<Option<f64>> {
+        self.copied_out(&name);
         Ok(self.table.get(&this)?.scalars.get(&name).copied())
     }
 
     fn bytes(&mut self, this: Resource<Message>, name: String) -> Result<Option<Vec<u8>>> {
-        Ok(self.table.get(&this)?.bytes.get(&name).cloned())
+        self.copied_out(&name);
+        let found = self.table.get(&this)?.bytes.get(&name).cloned();
+        self.answer(found)
     }
 
     fn drop(&mut self, this: Resource<Message>) -> Result<()> {
@@ -228,22 +237,28 @@ impl run::HostState for Host {
     ) -> Result<()> {
         let value = self.table.get(&value)?.clone();
         self.reserve_if_recorded(&value)?;
+        self.copied_out(&name);
         self.table.get_mut(&this)?.params.insert(name, value);
         Ok(())
     }
 
     fn put_bytes(&mut self, this: Resource<State>, name: String, value: Vec<u8>) -> Result<()> {
+        self.copied_out(&name);
+        self.copied_out(&value);
         self.table.get_mut(&this)?.bytes.insert(name, value);
         Ok(())
     }
 
     fn params(&mut self, this: Resource<State>, name: String) -> Result<Option<Resource<Params>>> {
+        self.copied_out(&name);
         let found = self.table.get(&this)?.params.get(&name).cloned();
         found.map(|params| self.give(params)).transpose()
     }
 
     fn bytes(&mut self, this: Resource<State>, name: String) -> Result<Option<Vec<u8>>> {
-        Ok(self.table.get(&this)?.bytes.get(&name).cloned())
+        self.copied_out(&name);
+        let found = self.table.get(&this)?.bytes.get(&name).cloned();
+        self.answer(found)
     }
 
     fn drop(&mut self, this: Resource<State>) -> Result<()> {
@@ -275,6 +290,7 @@ impl run::HostUpdate for Host {
     }
 
     fn figure(&mut self, this: Resource<Answered>, name: String) -> Result<Option<f64>> {
+        self.copied_out(&name);
         Ok(self.table.get(&this)?.0.client.figures.get(&name).copied())
     }
 
@@ -370,6 +386,7 @@ impl run::HostObjective for Host {
     }
 
     fn freeze(&mut self, this: Resource<Stated>, glob: String) -> Result<()> {
+        self.copied_out(&glob);
         self.state_objective(&this, "freeze", false, |objective| {
             objective.freeze.push(glob);
         })
@@ -382,6 +399,7 @@ impl run::HostObjective for Host {
         start: f64,
         end: f64,
     ) -> Result<()> {
+        self.copied_out(&glob);
         self.state_objective(&this, "freeze-during", false, |objective| {
             objective
                 .freeze_during
@@ -390,6 +408,7 @@ impl run::HostObjective for Host {
     }
 
     fn keep(&mut self, this: Resource<Stated>, glob: String) -> Result<()> {
+        self.copied_out(&glob);
         self.state_objective(&this, "keep", true, |objective| objective.keep.push(glob))
     }
 
@@ -450,6 +469,7 @@ impl run::HostTraining for Host {
     }
 
     fn figure(&mut self, this: Resource<Training>, name: String) -> Result<Option<f64>> {
+        self.copied_out(&name);
         Ok(self.table.get(&this)?.figures.get(&name).copied())
     }
 
@@ -476,11 +496,14 @@ impl run::HostTraining for Host {
 
 impl run::Host for Host {
     fn log(&mut self, level: String, message: String) -> Result<()> {
+        self.copied_out(&level);
+        self.copied_out(&message);
         self.note(Said::Log { level, message });
         Ok(())
     }
 
     fn report(&mut self, name: String, value: f64) -> Result<()> {
+        self.copied_out(&name);
         self.note(Said::Report { name, value });
         Ok(())
     }
