@@ -163,6 +163,8 @@ pub(crate) struct PartitionArguments {
     /// Look for duplicates within and across clients however many rows there are
     #[arg(long)]
     pub(crate) duplicates: bool,
+    #[command(flatten)]
+    pub(crate) native: NativeArguments,
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,
@@ -187,9 +189,19 @@ pub(crate) struct ScoreArguments {
     pub(crate) records: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) helpers: HelperArguments,
+    #[command(flatten)]
+    pub(crate) native: NativeArguments,
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,
+}
+
+/// Which native libraries may run.
+#[derive(Args)]
+pub(crate) struct NativeArguments {
+    /// Let this native plugin run, without a sandbox and with all your rights; may be given more than once
+    #[arg(long, value_name = "PATH")]
+    pub(crate) allow_native: Vec<PathBuf>,
 }
 
 /// Whom metrics may ask beside the model.
@@ -269,6 +281,8 @@ pub(crate) struct EvalArguments {
     /// of sums
     #[arg(long, default_value_t = 64, conflicts_with = "endpoint")]
     pub(crate) batch: usize,
+    #[command(flatten)]
+    pub(crate) native: NativeArguments,
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,
@@ -293,14 +307,19 @@ pub(crate) enum PluginCommand {
     Info {
         /// A name, or a path to a component
         plugin: String,
+        #[command(flatten)]
+        native: NativeArguments,
     },
-    /// Build a plugin crate to a component
+    /// Build a plugin crate to a component, or to a native library
     Build {
         /// The crate's folder
         folder: PathBuf,
         /// Where to put NAME.wasm [default: the crate's folder]
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Build NAME.so (or .dylib, .dll) for this machine instead, which runs without a sandbox
+        #[arg(long)]
+        native: bool,
     },
 }
 
@@ -429,6 +448,8 @@ pub(crate) struct AggregateArguments {
     /// Where the next global parameters go
     #[arg(long, value_name = "PATH")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) native: NativeArguments,
     /// Threads [default: all processors]
     #[arg(long)]
     pub(crate) threads: Option<usize>,
@@ -483,6 +504,8 @@ pub(crate) struct ExperimentArguments {
     /// Where training runs: cpu, cuda, or cuda:N
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
+    #[command(flatten)]
+    pub(crate) native: NativeArguments,
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,

@@ -34,10 +34,14 @@ fn main() -> ExitCode {
         Command::Generate(arguments) => commands::model::generate(&arguments),
         Command::Model(ModelCommand::Merge(arguments)) => commands::model::merge(&arguments),
         Command::Plugin(PluginCommand::List) => commands::plugin::list(),
-        Command::Plugin(PluginCommand::Info { plugin }) => commands::plugin::info(&plugin),
-        Command::Plugin(PluginCommand::Build { folder, out }) => {
-            commands::plugin::build(&folder, out.as_deref())
+        Command::Plugin(PluginCommand::Info { plugin, native }) => {
+            commands::plugin::info(&plugin, &native.allow_native)
         }
+        Command::Plugin(PluginCommand::Build {
+            folder,
+            out,
+            native,
+        }) => commands::plugin::build(&folder, out.as_deref(), native),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -295,25 +295,14 @@ fn experiment_text(setup: &Setup) -> Result<String> {
 
 /// SHA-256 of everything that a run is made of.
 fn digests(setup: &Setup) -> Value {
-    let plugin = |plugin: &Plugin| json!({ "kind": plugin.kind.to_string(), "name": plugin.name, "sha256": plugin.digest });
-    let mut plugins = vec![
-        plugin(setup.partitioner.plugin()),
-        plugin(setup.algorithm.plugin()),
-    ];
-    plugins.extend(setup.metrics.iter().map(|metric| plugin(metric.plugin())));
-    plugins.extend(
-        setup
-            .across
-            .iter()
-            .map(|across| plugin(across.higher.plugin())),
-    );
+    let plugins = setup.plugins().map(Plugin::identity);
     let files = setup
         .digests
         .iter()
         .map(|(name, digest)| json!({ "name": name, "sha256": digest }));
     json!({
         "folkmoot": env!("CARGO_PKG_VERSION"),
-        "plugins": plugins,
+        "plugins": plugins.collect::<Vec<_>>(),
         "files": files.collect::<Vec<_>>(),
     })
 }

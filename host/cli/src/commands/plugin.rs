@@ -1,6 +1,6 @@
 //! `folkmoot plugin …`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
@@ -13,7 +13,8 @@ use crate::places::{library, sandbox};
 use crate::screen::columns;
 
 pub(crate) fn list() -> Done {
-    let (library, sandbox) = (library(), sandbox(Arc::new(|_| {})).map_err(Failure::Run)?);
+    let library = library(&[]).map_err(Failure::Usage)?;
+    let sandbox = sandbox(Arc::new(|_| {})).map_err(Failure::Run)?;
     let mut plugins = Vec::new();
     for name in library.names() {
         match library.load(&sandbox, &name, Kind::Algorithm) {
@@ -40,9 +41,9 @@ pub(crate) fn list() -> Done {
     Ok(())
 }
 
-pub(crate) fn info(reference: &str) -> Done {
+pub(crate) fn info(reference: &str, native: &[PathBuf]) -> Done {
     let sandbox = sandbox(Arc::new(|_| {})).map_err(Failure::Run)?;
-    let library = library();
+    let library = library(native).map_err(Failure::Usage)?;
     let plugin = match library.load(&sandbox, reference, Kind::Algorithm) {
         // Whatever its kind: metrics also by the names of their scores.
         Err(PluginError::NotFound { .. }) => {
@@ -67,6 +68,9 @@ fn describe(plugin: &Plugin) -> String {
         plugin.name, plugin.kind, description.summary
     );
     text.push_str(&format!("\nsha256 {}\n", plugin.digest));
+    if let Some(caution) = plugin.caution() {
+        text.push_str(&format!("caution: {caution}\n"));
+    }
     for reference in &description.references {
         text.push_str(&format!("reference {reference}\n"));
     }
@@ -117,17 +121,25 @@ fn describe(plugin: &Plugin) -> String {
     text
 }
 
-pub(crate) fn build(folder: &Path, out: Option<&Path>) -> Done {
-    let toolchain = Toolchain::find().map_err(Failure::Usage)?;
+pub(crate) fn build(folder: &Path, out: Option<&Path>, native: bool) -> Done {
+    let toolchain = (!native).then(Toolchain::find).transpose();
+    let toolchain = toolchain.map_err(Failure::Usage)?;
     let build = || -> Result<()> {
         let folder = std::fs::canonicalize(folder)
             .with_context(|| format!("plugin `{}`", folder.display()))?;
-        let scratch = folder.join("target/plugin");
-        eprintln!("building with {toolchain}");
         let out = out.unwrap_or(&folder).to_owned();
-        for built in
-            folkmoot_build::build(&toolchain, std::slice::from_ref(&folder), &scratch, &out)?
-        {
+        let folders = std::slice::from_ref(&folder);
+        let built = match &toolchain {
+            Some(toolchain) => {
+                eprintln!("building with {toolchain}");
+                folkmoot_build::build(toolchain, folders, &folder.join("target/plugin"), &out)?
+            }
+            None => {
+                eprintln!("building a native library, which runs without a sandbox");
+                folkmoot_build::build_native(folders, &folder.join("target/native"), &out)?
+            }
+        };
+        for built in built {
             println!("{}", built.path.display());
         }
         Ok(())
