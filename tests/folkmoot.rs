@@ -61,6 +61,10 @@ mod aggregate;
 #[path = "features/sandbox.rs"]
 mod sandbox;
 
+/// Native plugins beside their components; libraries and calls that are refused; the C header.
+#[path = "features/native.rs"]
+mod native;
+
 /// Files of outputs, benchmarks, judges, and evaluation in runs.
 #[path = "features/evaluation.rs"]
 mod evaluation;
