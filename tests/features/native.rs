@@ -483,7 +483,7 @@ fn a_native_panic_is_an_error() {
     let path = &built[0].path;
     for _ in 0..2 {
         let error = aggregate(path, &json!({ "panics": true })).unwrap_err();
-        let expected = "plugin `clumsy`, call `aggregate`: crashed: panicked at src/lib.rs:19:";
+        let expected = "plugin `clumsy`, call `aggregate`: crashed: panicked at src/lib.rs:18:";
         assert!(error.starts_with(expected), "{error}");
         assert!(
             error.ends_with("index out of bounds: the len is 1 but the index is 7"),

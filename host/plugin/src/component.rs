@@ -55,9 +55,9 @@ pub struct Description {
     #[serde(default)]
     pub references: Vec<String>,
     #[serde(default)]
-    pub traits: serde_json::Map<String, serde_json::Value>,
+    pub traits: serde_json::Map<String, Value>,
     /// JSON Schema of the settings.
-    pub settings: serde_json::Value,
+    pub settings: Value,
 }
 
 /// What a metric says of one of its scores.
@@ -205,7 +205,7 @@ impl Plugin {
                 summary: String::new(),
                 references: Vec::new(),
                 traits: serde_json::Map::new(),
-                settings: serde_json::Value::Null,
+                settings: Value::Null,
             },
             sandbox: sandbox.clone(),
             code,
@@ -268,7 +268,7 @@ impl Plugin {
     /// Whether a metric says that it asks `helper`: `judge` or `execute`.
     pub fn asks(&self, helper: &str) -> bool {
         let asks = self.description.traits.get("asks");
-        let asks = asks.and_then(serde_json::Value::as_array);
+        let asks = asks.and_then(Value::as_array);
         asks.is_some_and(|asks| asks.iter().any(|own| own == helper))
     }
 
