@@ -65,6 +65,10 @@ mod sandbox;
 #[path = "features/profile.rs"]
 mod profile;
 
+/// Native plugins beside their components; libraries and calls that are refused; the C header.
+#[path = "features/native.rs"]
+mod native;
+
 /// Files of outputs, benchmarks, judges, and evaluation in runs.
 #[path = "features/evaluation.rs"]
 mod evaluation;

@@ -163,6 +163,8 @@ pub(crate) struct PartitionArguments {
     /// Look for duplicates within and across clients however many rows there are
     #[arg(long)]
     pub(crate) duplicates: bool,
+    #[command(flatten)]
+    pub(crate) native: NativeArguments,
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,
@@ -190,12 +192,22 @@ pub(crate) struct ScoreArguments {
     pub(crate) records: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) helpers: HelperArguments,
+    #[command(flatten)]
+    pub(crate) native: NativeArguments,
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,
     /// Show what every plugin's calls cost: time, calls of the host, bytes, memory
     #[arg(long)]
     pub(crate) profile: bool,
+}
+
+/// Which native libraries may run.
+#[derive(Args, Clone)]
+pub(crate) struct NativeArguments {
+    /// Let this native plugin run, without a sandbox and with all your rights; may be given more than once
+    #[arg(long, value_name = "PATH")]
+    pub(crate) allow_native: Vec<PathBuf>,
 }
 
 /// Whom metrics may ask beside the model.
@@ -275,6 +287,8 @@ pub(crate) struct EvalArguments {
     /// of sums
     #[arg(long, default_value_t = 64, conflicts_with = "endpoint")]
     pub(crate) batch: usize,
+    #[command(flatten)]
+    pub(crate) native: NativeArguments,
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,
@@ -302,10 +316,12 @@ pub(crate) enum PluginCommand {
     Info {
         /// A name, or a path to a component
         plugin: String,
+        #[command(flatten)]
+        native: NativeArguments,
     },
     /// Write a folder with a plugin that builds and passes its tests, for you to change
     New(NewArguments),
-    /// Build a plugin's folder to a component; print its size and what it imports
+    /// Build a plugin's folder to a component, or to a native library; print its size and what it imports
     Build {
         /// The plugin's folder
         #[arg(default_value = ".")]
@@ -313,6 +329,9 @@ pub(crate) enum PluginCommand {
         /// Where to put NAME.wasm [default: the plugin's folder]
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Build NAME.so (or .dylib, .dll) for this machine instead, which runs without a sandbox
+        #[arg(long)]
+        native: bool,
     },
     /// Load a plugin and ask it the same twice: contract, settings, determinism
     Check(TrialArguments),
@@ -382,6 +401,8 @@ pub(crate) struct TrialArguments {
     /// To a metric: rows to ask it about, as JSON lines [default: made-up ones]
     #[arg(long, value_name = "FILE")]
     pub(crate) examples: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) native: NativeArguments,
 }
 
 #[derive(Args)]
@@ -533,6 +554,8 @@ pub(crate) struct AggregateArguments {
     /// Where the next global parameters go
     #[arg(long, value_name = "PATH")]
     pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) native: NativeArguments,
     /// Threads [default: all processors]
     #[arg(long)]
     pub(crate) threads: Option<usize>,
@@ -597,6 +620,8 @@ pub(crate) struct ExperimentArguments {
     /// Where training runs: cpu, cuda, or cuda:N
     #[arg(long, default_value = "cpu")]
     pub(crate) device: String,
+    #[command(flatten)]
+    pub(crate) native: NativeArguments,
     /// Threads [default: all]; the result does not depend on it
     #[arg(long)]
     pub(crate) threads: Option<usize>,

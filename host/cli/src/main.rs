@@ -35,9 +35,8 @@ fn main() -> ExitCode {
         Command::Generate(arguments) => commands::model::generate(&arguments),
         Command::Model(ModelCommand::Merge(arguments)) => commands::model::merge(&arguments),
         Command::Plugin(PluginCommand::List) => commands::plugin::list(),
-        Command::Plugin(PluginCommand::Info { plugin }) => commands::plugin::info(&plugin),
-        Command::Plugin(PluginCommand::Build { folder, out }) => {
-            commands::plugin::build::build(&folder, out.as_deref())
+        Command::Plugin(PluginCommand::Info { plugin, native }) => {
+            commands::plugin::info(&plugin, &native.allow_native)
         }
         Command::Plugin(PluginCommand::New(arguments)) => commands::plugin::new::new(&arguments),
         Command::Plugin(PluginCommand::Update { folder }) => commands::plugin::new::update(&folder),
@@ -50,6 +49,11 @@ fn main() -> ExitCode {
         Command::Plugin(PluginCommand::Bench(arguments)) => {
             commands::plugin::trial::bench(&arguments)
         }
+        Command::Plugin(PluginCommand::Build {
+            folder,
+            out,
+            native,
+        }) => commands::plugin::build::build(&folder, out.as_deref(), native),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,11 +18,12 @@ pub(crate) fn cache() -> Result<PathBuf> {
     Ok(folder.join("folkmoot"))
 }
 
-/// Plugins by name: `./plugins`, the user's folder, then the embedded ones.
-pub(crate) fn library() -> Library {
+/// Plugins by name: `./plugins`, the user's folder, then the embedded ones; and these native libraries by path.
+pub(crate) fn library(native: &[PathBuf]) -> Result<Library> {
     let mut folders = vec![PathBuf::from("plugins")];
     folders.extend(dirs::data_dir().map(|folder| folder.join("folkmoot/plugins")));
-    Library::new(folders, EMBEDDED)
+    let library = Library::new(folders, EMBEDDED).allowing(native);
+    library.context("--allow-native")
 }
 
 pub(crate) fn sandbox(listener: Listener) -> Result<Sandbox> {
@@ -82,7 +83,7 @@ pub(crate) fn places(arguments: &ExperimentArguments, listener: Listener) -> Res
         compiled: cache()?.join("compiled"),
         answers: cache()?.join("answers"),
         catalogue: catalogue(),
-        library: library(),
+        library: library(&arguments.native.allow_native)?,
         sandbox: sandbox(listener)?,
         workers: Workers::new(threads),
         place: place(&arguments.device)?,

@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use folkmoot_data::benchmark::{Benchmark, Mean};
 use folkmoot_data::{Role, Template, Tokenizer, Turn};
-use folkmoot_plugin::{Kind, Library, Metric, Observations, Sandbox, Score};
+use folkmoot_plugin::{Kind, Library, Metric, Observations, Plugin, Sandbox, Score};
 use serde_json::{Map, Value};
 
 use crate::evaluate::outcome::{named, records};
@@ -50,10 +50,9 @@ impl Exam {
         plugins.any(|plugin| plugin.scores().is_empty() || plugin.gives(score))
     }
 
-    /// The plugins that score, by name and digest.
-    pub fn plugins(&self) -> impl Iterator<Item = (&str, &str)> {
-        let plugins = self.metrics.iter().map(Metric::plugin);
-        plugins.map(|plugin| (plugin.name.as_str(), plugin.digest.as_str()))
+    /// The plugins that score.
+    pub fn plugins(&self) -> impl Iterator<Item = &Plugin> {
+        self.metrics.iter().map(Metric::plugin)
     }
 
     /// `rows` of `benchmark` with its metrics loaded, which may ask a judge or run programs if there are such.

@@ -335,18 +335,7 @@ fn experiment_text(setup: &Setup) -> Result<String> {
 
 /// SHA-256 of everything that a run is made of.
 fn digests(setup: &Setup) -> Value {
-    let plugin = |plugin: &Plugin| json!({ "kind": plugin.kind.to_string(), "name": plugin.name, "sha256": plugin.digest });
-    let mut plugins = vec![
-        plugin(setup.partitioner.plugin()),
-        plugin(setup.algorithm.get().plugin()),
-    ];
-    plugins.extend(setup.metrics.iter().map(|metric| plugin(metric.plugin())));
-    plugins.extend(
-        setup
-            .across
-            .iter()
-            .map(|across| plugin(across.higher.plugin())),
-    );
+    let plugins = setup.plugins(Plugin::identity);
     let files = setup
         .digests
         .iter()

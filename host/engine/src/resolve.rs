@@ -12,7 +12,7 @@ use folkmoot_data::{
 };
 use folkmoot_params::Params;
 use folkmoot_plugin::{
-    Algorithm, Interpreter, Kind, Library, Metric, Partitioner, PluginError, Sandbox,
+    Algorithm, Interpreter, Kind, Library, Metric, Partitioner, Plugin, PluginError, Sandbox,
 };
 use folkmoot_train::{Architecture, Base, Form, Place};
 
@@ -86,11 +86,28 @@ pub struct Setup {
     pub digests: Vec<(String, String)>,
 }
 
+impl Setup {
+    /// Every plugin that runs.
+    pub fn plugins<T>(&self, of: impl Fn(&Plugin) -> T) -> Vec<T> {
+        let mut all = vec![of(self.partitioner.plugin()), of(self.algorithm.get().plugin())];
+        let metrics = self.metrics.iter().map(Metric::plugin);
+        let across = self.across.iter().map(|across| across.higher.plugin());
+        all.extend(metrics.chain(across).map(of));
+        all
+    }
+}
+
 /// Resolves `document`: plugins, model, data, clients. `on` is told what takes time.
 pub fn resolve(document: &Document, places: &Places, on: &mut dyn FnMut(Event)) -> Result<Setup> {
     let experiment = &document.experiment;
     check_numbers(document)?;
     let (partitioner, algorithm, metrics) = load_plugins(document, places)?;
+    let plugins = [partitioner.plugin(), algorithm.plugin()].into_iter();
+    for plugin in plugins.chain(metrics.iter().map(Metric::plugin)) {
+        if let Some(caution) = plugin.caution() {
+            on(Event::Note(caution));
+        }
+    }
     check_watched(document, &metrics)?;
     let (judge, execute) = (&experiment.evaluation.judge, experiment.evaluation.execute);
     for metric in &metrics {
@@ -259,8 +276,10 @@ fn load_plugins(
     let load = |reference: &str, kind: Kind| {
         // A path is relative to where the command runs if it is there, else to the experiment's file.
         let beside = document.relative(reference);
-        let is_path = reference.contains('/') || reference.ends_with(".wasm");
-        let found = match is_path && !Path::new(reference).is_file() && beside.is_file() {
+        let found = match Library::is_path(reference)
+            && !Path::new(reference).is_file()
+            && beside.is_file()
+        {
             true => beside.display().to_string(),
             false => reference.to_owned(),
         };

@@ -40,6 +40,12 @@ pub use native::run::{
     Client, Message, Objective, Round, State, Training, Update, Updates, log, report,
 };
 
+/// Nothing is exported here.
+#[macro_export]
+macro_rules! export_native {
+    ($export:ident, $plugin:ty) => {};
+}
+
 /// A client's number, from 0.
 pub type ClientId = u32;
 

@@ -4,15 +4,14 @@ use std::sync::Arc;
 
 use folkmoot_params::{Objective, Params, Seed};
 use serde_json::Value;
-use wasmtime::Store;
-use wasmtime::component::{Instance, Resource};
+use wasmtime::component::Resource;
 
-use crate::bindings::exports::folkmoot::plugin::algorithm::{Guest, GuestIndices};
+use crate::bindings::exports::folkmoot::plugin::algorithm::Guest;
 use crate::block_kernel;
 use crate::call::{Called, called_fallibly, explain};
-use crate::component::Indices;
-use crate::host::Host;
 use crate::host::run::{Cohort, Drawing, Stated};
+use crate::native::abi::Hook;
+use crate::session::{Exports, Session, lent};
 use crate::settings::check_settings;
 use crate::{Client, Kind, Message, Plugin, PluginError, Round, State, Training, Update};
 
@@ -24,24 +23,25 @@ pub struct Algorithm {
 }
 
 /// How it is written.
+#[derive(PartialEq, Eq)]
 enum Style {
     /// On handles, with any of the hooks.
-    Handles(GuestIndices),
+    Handles,
     /// As a pure function of a block: it has no other hook.
     Blocks,
 }
 
-type Store_ = Store<Host>;
+/// What a hook is called through.
+type Guest_ = Exports<Guest>;
 
 impl Algorithm {
     /// `plugin` with `settings`, which are checked against its schema.
     pub fn new(plugin: Plugin, settings: &Value) -> Result<Self, PluginError> {
         let plugin = plugin.expect(Kind::Algorithm)?;
         check_settings(&plugin, settings)?;
-        let style = match plugin.indices.clone() {
-            Indices::Algorithm(indices) => Style::Handles(indices),
-            Indices::BlockKernel(_) => Style::Blocks,
-            _ => unreachable!("`expect` let an algorithm through"),
+        let style = match plugin.is_by_block() {
+            false => Style::Handles,
+            true => Style::Blocks,
         };
         Ok(Self {
             plugin,
@@ -69,13 +69,16 @@ impl Algorithm {
 
     /// Once, before round 1.
     pub fn start(&self, global: &Params, state: &mut State) -> Result<(), PluginError> {
-        let Style::Handles(indices) = &self.style else {
+        if self.style == Style::Blocks {
             return Ok(());
-        };
-        let done = self.run("start", indices, Seed(0), state, |store, guest, state| {
-            let global = store.data_mut().give(global.clone())?;
-            let state = Resource::new_borrow(state);
-            guest.call_start(store, &self.settings, borrowed(&global), state)
+        }
+        let settings = self.settings.as_str();
+        let done = self.run("start", Seed(0), state, |session, guest, state| {
+            let global = session.host().give(global.clone())?;
+            let given = vec![settings.into(), (&global).into(), state.into()];
+            session.call(guest, Hook::Start, given, |guest, store| {
+                guest.call_start(store, settings, lent(&global), lent(state))
+            })
         })?;
         self.commit("start", done, state, Vec::new()).map(|_| ())
     }
@@ -88,25 +91,25 @@ impl Algorithm {
         count: u32,
         state: &mut State,
     ) -> Result<Option<Vec<u32>>, PluginError> {
-        let Style::Handles(indices) = &self.style else {
+        if self.style == Style::Blocks {
             return Ok(None);
-        };
-        let seed = self.seed("sample", round);
-        let mut done = self.run("sample", indices, seed, state, |store, guest, state| {
-            let round = store.data_mut().table.push(Drawing::new(round, seed))?;
-            let handles = clients
-                .iter()
-                .map(|client| store.data_mut().table.push(client.clone()));
+        }
+        let (settings, seed) = (self.settings.as_str(), self.seed("sample", round));
+        let mut done = self.run("sample", seed, state, |session, guest, state| {
+            let table = &mut session.host().table;
+            let round = table.push(Drawing::new(round, seed))?;
+            let handles = clients.iter().map(|client| table.push(client.clone()));
             let handles = handles.collect::<Result<Vec<_>, _>>()?;
-            let state = Resource::new_borrow(state);
-            guest.call_sample(
-                store,
-                &self.settings,
-                borrowed(&round),
-                &handles,
-                count,
-                state,
-            )
+            let given = vec![
+                settings.into(),
+                (&round).into(),
+                handles.as_slice().into(),
+                count.into(),
+                state.into(),
+            ];
+            session.call(guest, Hook::Sample, given, |guest, store| {
+                guest.call_sample(store, settings, lent(&round), &handles, count, lent(state))
+            })
         })?;
         let answer = done.called.answer.take();
         done.called.store.data_mut().copied_out(&answer);
@@ -121,20 +124,28 @@ impl Algorithm {
         client: &Client,
         state: &mut State,
     ) -> Result<Message, PluginError> {
-        let Style::Handles(indices) = &self.style else {
+        if self.style == Style::Blocks {
             return Ok(Message::default());
-        };
-        let seed = self.seed("configure", round);
+        }
+        let (settings, seed) = (self.settings.as_str(), self.seed("configure", round));
         let mut to = 0;
-        let mut done = self.run("configure", indices, seed, state, |store, guest, state| {
-            let round = store.data_mut().table.push(Drawing::new(round, seed))?;
-            let client = store.data_mut().table.push(client.clone())?;
-            let message = store.data_mut().table.push(Message::default())?;
+        let mut done = self.run("configure", seed, state, |session, guest, state| {
+            let table = &mut session.host().table;
+            let round = table.push(Drawing::new(round, seed))?;
+            let client = table.push(client.clone())?;
+            let message = table.push(Message::default())?;
             to = message.rep();
-            let (round, client, message) =
-                (borrowed(&round), borrowed(&client), borrowed(&message));
-            let state = Resource::new_borrow(state);
-            guest.call_configure(store, &self.settings, round, client, state, message)
+            let given = vec![
+                settings.into(),
+                (&round).into(),
+                (&client).into(),
+                state.into(),
+                (&message).into(),
+            ];
+            session.call(guest, Hook::Configure, given, |guest, store| {
+                let (round, client, message) = (lent(&round), lent(&client), lent(&message));
+                guest.call_configure(store, settings, round, client, lent(state), message)
+            })
         })?;
         let message: Message = self.take(&mut done, "configure", to)?;
         let wanted = message.params.values().cloned().collect();
@@ -150,29 +161,39 @@ impl Algorithm {
         received: &Message,
         state: &mut State,
     ) -> Result<Objective, PluginError> {
-        let Style::Handles(indices) = &self.style else {
+        if self.style == Style::Blocks {
             return Ok(Objective::default());
-        };
-        let seed = self.seed("begin", round);
+        }
+        let (settings, seed) = (self.settings.as_str(), self.seed("begin", round));
         let mut objective = 0;
-        let mut done = self.run("begin", indices, seed, state, |store, guest, state| {
-            let round = store.data_mut().table.push(Drawing::new(round, seed))?;
-            let global = store.data_mut().give(global.clone())?;
-            let received = store.data_mut().table.push(received.clone())?;
-            let handle = store.data_mut().table.push(Stated::default())?;
+        let mut done = self.run("begin", seed, state, |session, guest, state| {
+            let host = session.host();
+            let round = host.table.push(Drawing::new(round, seed))?;
+            let global = host.give(global.clone())?;
+            let received = host.table.push(received.clone())?;
+            let handle = host.table.push(Stated::default())?;
             objective = handle.rep();
-            let (round, global) = (borrowed(&round), borrowed(&global));
-            let (received, handle) = (borrowed(&received), borrowed(&handle));
-            let state = Resource::new_borrow(state);
-            guest.call_begin(
-                store,
-                &self.settings,
-                round,
-                global,
-                received,
-                state,
-                handle,
-            )
+            let given = vec![
+                settings.into(),
+                (&round).into(),
+                (&global).into(),
+                (&received).into(),
+                state.into(),
+                (&handle).into(),
+            ];
+            session.call(guest, Hook::Begin, given, |guest, store| {
+                let (round, global) = (lent(&round), lent(&global));
+                let (received, handle) = (lent(&received), lent(&handle));
+                guest.call_begin(
+                    store,
+                    settings,
+                    round,
+                    global,
+                    received,
+                    lent(state),
+                    handle,
+                )
+            })
         })?;
         let stated: Stated = self.take(&mut done, "begin", objective)?;
         let objective = stated.objective();
@@ -194,29 +215,39 @@ impl Algorithm {
         received: &Message,
         state: &mut State,
     ) -> Result<Message, PluginError> {
-        let Style::Handles(indices) = &self.style else {
+        if self.style == Style::Blocks {
             return Ok(Message::default());
-        };
-        let seed = self.seed("finish", round);
+        }
+        let (settings, seed) = (self.settings.as_str(), self.seed("finish", round));
         let mut to = 0;
-        let mut done = self.run("finish", indices, seed, state, |store, guest, state| {
-            let round = store.data_mut().table.push(Drawing::new(round, seed))?;
-            let training = store.data_mut().table.push(training.clone())?;
-            let received = store.data_mut().table.push(received.clone())?;
-            let message = store.data_mut().table.push(Message::default())?;
+        let mut done = self.run("finish", seed, state, |session, guest, state| {
+            let table = &mut session.host().table;
+            let round = table.push(Drawing::new(round, seed))?;
+            let training = table.push(training.clone())?;
+            let received = table.push(received.clone())?;
+            let message = table.push(Message::default())?;
             to = message.rep();
-            let (round, training) = (borrowed(&round), borrowed(&training));
-            let (received, message) = (borrowed(&received), borrowed(&message));
-            let state = Resource::new_borrow(state);
-            guest.call_finish(
-                store,
-                &self.settings,
-                round,
-                training,
-                received,
-                state,
-                message,
-            )
+            let given = vec![
+                settings.into(),
+                (&round).into(),
+                (&training).into(),
+                (&received).into(),
+                state.into(),
+                (&message).into(),
+            ];
+            session.call(guest, Hook::Finish, given, |guest, store| {
+                let (round, training) = (lent(&round), lent(&training));
+                let (received, message) = (lent(&received), lent(&message));
+                guest.call_finish(
+                    store,
+                    settings,
+                    round,
+                    training,
+                    received,
+                    lent(state),
+                    message,
+                )
+            })
         })?;
         let message: Message = self.take(&mut done, "finish", to)?;
         let wanted = message.params.values().cloned().collect();
@@ -232,27 +263,33 @@ impl Algorithm {
         updates: &[Arc<Update>],
         state: &mut State,
     ) -> Result<Params, PluginError> {
-        let seed = self.seed("aggregate", round);
-        let Style::Handles(indices) = &self.style else {
-            let next =
-                block_kernel::aggregate(&self.plugin, &self.settings, seed, global, updates)?;
+        let (settings, seed) = (self.settings.as_str(), self.seed("aggregate", round));
+        if self.style == Style::Blocks {
+            let next = block_kernel::aggregate(&self.plugin, settings, seed, global, updates)?;
             return self.checked(next);
-        };
-        let mut done = self.run("aggregate", indices, seed, state, |store, guest, state| {
-            let round = store.data_mut().table.push(Drawing::new(round, seed))?;
-            let global = store.data_mut().give(global.clone())?;
-            let updates = store.data_mut().table.push(Cohort(updates.to_vec()))?;
-            let (round, global, updates) =
-                (borrowed(&round), borrowed(&global), borrowed(&updates));
-            let state = Resource::new_borrow(state);
-            guest.call_aggregate(store, &self.settings, round, global, updates, state)
+        }
+        let mut done = self.run("aggregate", seed, state, |session, guest, state| {
+            let host = session.host();
+            let round = host.table.push(Drawing::new(round, seed))?;
+            let global = host.give(global.clone())?;
+            let updates = host.table.push(Cohort(updates.to_vec()))?;
+            let given = vec![
+                settings.into(),
+                (&round).into(),
+                (&global).into(),
+                (&updates).into(),
+                state.into(),
+            ];
+            session.call(guest, Hook::Aggregate, given, |guest, store| {
+                let (round, global, updates) = (lent(&round), lent(&global), lent(&updates));
+                guest.call_aggregate(store, settings, round, global, updates, lent(state))
+            })
         })?;
         let bad = |cause: String| self.plugin.bad_output("aggregate", cause);
         let answer = Resource::new_own(done.called.answer.rep());
         let next: Params = done
             .called
-            .store
-            .data_mut()
+            .host
             .table
             .delete(answer)
             .map_err(|error| bad(error.to_string()))?;
@@ -291,17 +328,17 @@ impl Algorithm {
     fn run<T>(
         &self,
         call: &'static str,
-        indices: &GuestIndices,
         seed: Seed,
         state: &State,
-        run: impl FnOnce(&mut Store_, &Guest, u32) -> wasmtime::Result<Result<T, String>>,
+        run: impl FnOnce(&mut Session, &Guest_, &Resource<State>) -> wasmtime::Result<Result<T, String>>,
     ) -> Result<Done<T>, PluginError> {
         let mut rep = 0;
-        let called = called_fallibly(&self.plugin, call, seed, |store, instance: &Instance| {
-            let guest = indices.load(&mut *store, instance)?;
-            store.data_mut().copied_in(&self.settings);
-            rep = store.data_mut().table.push(state.clone())?.rep();
-            run(store, &guest, rep)
+        let called = called_fallibly(&self.plugin, call, seed, |session| {
+            let guest = session.exports()?;
+            session.host().copied_in(self.settings.as_str());
+            let state = session.host().table.push(state.clone())?;
+            rep = state.rep();
+            run(session, &guest, &state)
         })?;
         Ok(Done { called, state: rep })
     }
@@ -318,11 +355,13 @@ impl Algorithm {
         let rep = done.state;
         let after: State = self.take(&mut done, call, rep)?;
         wanted.extend(after.params.values().cloned());
-        let host = done.called.store.data_mut();
-        let evaluated = host.evaluate(call, |evaluator| evaluator.commit_finite(&wanted));
+        let evaluated = done
+            .called
+            .host
+            .evaluate(call, |evaluator| evaluator.commit_finite(&wanted));
         let limits = &self.plugin.sandbox.limits;
         let finite = evaluated.map_err(|error| {
-            let failure = explain(&error, done.called.store.data(), limits);
+            let failure = explain(&error, &done.called.host, limits);
             self.plugin.failed(call, failure)
         })?;
         *state = after;
@@ -336,8 +375,7 @@ impl Algorithm {
         call: &'static str,
         rep: u32,
     ) -> Result<R, PluginError> {
-        let table = &mut done.called.store.data_mut().table;
-        let taken = table.delete(Resource::<R>::new_own(rep));
+        let taken = done.called.host.table.delete(Resource::<R>::new_own(rep));
         taken.map_err(|error| self.plugin.bad_output(call, error.to_string()))
     }
 }
@@ -346,8 +384,4 @@ impl Algorithm {
 struct Done<T> {
     called: Called<T>,
     state: u32,
-}
-
-fn borrowed<T: 'static>(own: &Resource<T>) -> Resource<T> {
-    Resource::new_borrow(own.rep())
 }

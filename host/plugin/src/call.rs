@@ -1,38 +1,58 @@
-//! One call: a fresh store and instance, and the one place that explains what went wrong.
+//! One call: a fresh store and instance, or a native library, and the one place that explains what went wrong.
 
 use std::time::Instant;
 
-use wasmtime::component::Instance;
-use wasmtime::{Store, Trap};
+use wasmtime::Trap;
 
+use crate::component::Code;
 use crate::host::{Host, HostRefusal};
 use crate::sandbox::Said;
+use crate::session::Session;
 use crate::{Failure, Limits, Plugin, PluginError};
 
 use folkmoot_params::Seed;
 
-/// An answer, and the store that still holds the resources the call worked on.
+/// An answer, and the host that still holds the resources the call worked on.
 pub(crate) struct Called<T> {
     pub(crate) answer: T,
-    pub(crate) store: Store<Host>,
+    pub(crate) host: Host,
 }
 
-/// Calls `plugin` in an instance of its own. `seed` is what its randomness comes from.
+/// Calls `plugin`, in an instance of its own if it is sandboxed. `seed` is what its randomness comes from.
 pub(crate) fn called<T>(
     plugin: &Plugin,
     call: &'static str,
     seed: Seed,
-    run: impl FnOnce(&mut Store<Host>, &Instance) -> wasmtime::Result<T>,
+    run: impl FnOnce(&mut Session) -> wasmtime::Result<T>,
 ) -> Result<Called<T>, PluginError> {
     let sandbox = &plugin.sandbox;
-    let mut store = sandbox.store(Host::new(sandbox, &plugin.name, call, seed));
-    let started = Instant::now();
-    let instance = plugin.pre.instantiate(&mut store);
-    store.data_mut().usage.instantiating_seconds = started.elapsed().as_secs_f64();
-    let answer = instance.and_then(|instance| run(&mut store, &instance));
+    let mut host = Host::new(sandbox, &plugin.name, call, seed);
+    let (answer, host) = match &plugin.code {
+        Code::Component { pre, indices } => {
+            let mut store = sandbox.store(host);
+            let started = Instant::now();
+            let instance = pre.instantiate(&mut store);
+            store.data_mut().usage.instantiating_seconds = started.elapsed().as_secs_f64();
+            let answer = instance.and_then(|instance| {
+                run(&mut Session::Sandboxed {
+                    store: &mut store,
+                    instance,
+                    indices,
+                })
+            });
+            (answer, store.into_data())
+        }
+        Code::Native(library) => {
+            let answer = run(&mut Session::Native {
+                library,
+                host: &mut host,
+            });
+            (answer, host)
+        }
+    };
     match answer {
-        Ok(answer) => Ok(Called { answer, store }),
-        Err(error) => Err(plugin.failed(call, explain(&error, store.data(), &sandbox.limits))),
+        Ok(answer) => Ok(Called { answer, host }),
+        Err(error) => Err(plugin.failed(call, explain(&error, &host, &sandbox.limits))),
     }
 }
 
@@ -41,11 +61,11 @@ pub(crate) fn called_fallibly<T>(
     plugin: &Plugin,
     call: &'static str,
     seed: Seed,
-    run: impl FnOnce(&mut Store<Host>, &Instance) -> wasmtime::Result<Result<T, String>>,
+    run: impl FnOnce(&mut Session) -> wasmtime::Result<Result<T, String>>,
 ) -> Result<Called<T>, PluginError> {
-    let Called { answer, store } = called(plugin, call, seed, run)?;
+    let Called { answer, host } = called(plugin, call, seed, run)?;
     match answer {
-        Ok(answer) => Ok(Called { answer, store }),
+        Ok(answer) => Ok(Called { answer, host }),
         Err(message) => Err(plugin.failed(call, Failure::Refused { message })),
     }
 }

@@ -4,16 +4,24 @@ use std::fmt;
 
 use folkmoot_params::Seed;
 use serde::Deserialize;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use wasmtime::component::InstancePre;
 
 use crate::bindings::CONTRACT;
 use crate::bindings::exports::folkmoot::plugin::{algorithm, block_kernel, metric, partitioner};
-use crate::call::called;
+use crate::call::called_fallibly;
 use crate::host::Host;
-use crate::sandbox::{CompileError, Sandbox};
+use crate::native::Native;
+use crate::native::abi::{Hook, Interface};
+use crate::sandbox::{CompileError, Note, Said, Sandbox};
+use crate::session::Describing;
 use crate::settings::{Setting, settings};
 use crate::{Failure, PluginError};
+
+/// What is said of a native plugin wherever it is used.
+const UNSANDBOXED: &str =
+    "a native library: it runs without a sandbox, with all rights of the user";
 
 /// The plugin kinds.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -47,9 +55,9 @@ pub struct Description {
     #[serde(default)]
     pub references: Vec<String>,
     #[serde(default)]
-    pub traits: serde_json::Map<String, serde_json::Value>,
+    pub traits: serde_json::Map<String, Value>,
     /// JSON Schema of the settings.
-    pub settings: serde_json::Value,
+    pub settings: Value,
 }
 
 /// What a metric says of one of its scores.
@@ -65,7 +73,7 @@ pub struct ScoreInfo {
 /// A plugin, ready to be called.
 pub struct Plugin {
     pub name: String,
-    /// SHA-256 of the component, in hexadecimal.
+    /// SHA-256 of the component or library, in hexadecimal.
     pub digest: String,
     pub kind: Kind,
     pub description: Description,
@@ -73,8 +81,16 @@ pub struct Plugin {
     pub imports: Vec<String>,
     pub exports: Vec<String>,
     pub(crate) sandbox: Sandbox,
-    pub(crate) pre: InstancePre<Host>,
-    pub(crate) indices: Indices,
+    pub(crate) code: Code,
+}
+
+/// What runs when it is called.
+pub(crate) enum Code {
+    Component {
+        pre: InstancePre<Host>,
+        indices: Indices,
+    },
+    Native(Native),
 }
 
 #[derive(Clone)]
@@ -89,10 +105,7 @@ impl Plugin {
     /// Reads `bytes` as a plugin called `name`: everything that can be wrong without a call is found here.
     pub fn load(sandbox: &Sandbox, name: &str, bytes: &[u8]) -> Result<Self, PluginError> {
         let plugin = || name.to_owned();
-        let digest: String = Sha256::digest(bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let digest = digest(bytes);
         let component = sandbox
             .compile(&digest, bytes)
             .map_err(|error| match error {
@@ -143,21 +156,72 @@ impl Plugin {
             Kind::Partitioner => partitioner::GuestIndices::new(&pre).map(Indices::Partitioner),
             Kind::Metric => metric::GuestIndices::new(&pre).map(Indices::Metric),
         };
+        let indices = indices.map_err(newer)?;
+        let code = Code::Component { pre, indices };
+        let described = Self::described(sandbox, name, digest, kind, code)?;
+        Ok(Self {
+            imports,
+            exports,
+            ..described
+        })
+    }
+
+    /// Reads `bytes` as a shared library that is a plugin called `name`. It runs without a sandbox: nothing but the
+    /// user's word, which the caller has, allows this.
+    pub(crate) fn load_native(
+        sandbox: &Sandbox,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<Self, PluginError> {
+        let native = Native::load(bytes, sandbox.folder());
+        let native = native.map_err(|problem| PluginError::Native {
+            plugin: name.to_owned(),
+            problem,
+        })?;
+        check_version(name, &format!("folkmoot:plugin@{}", native.contract))?;
+        let kind = match native.interface {
+            Interface::Algorithm | Interface::BlockKernel => Kind::Algorithm,
+            Interface::Partitioner => Kind::Partitioner,
+            Interface::Metric => Kind::Metric,
+        };
+        (sandbox.listener)(Note {
+            plugin: name.to_owned(),
+            call: "load",
+            said: Said::Log {
+                level: "warn".into(),
+                message: UNSANDBOXED.into(),
+            },
+        });
+        let exports = vec![format!("folkmoot:plugin/{kind}@{}", native.contract)];
+        let code = Code::Native(native);
+        let described = Self::described(sandbox, name, digest(bytes), kind, code)?;
+        Ok(Self {
+            exports,
+            ..described
+        })
+    }
+
+    fn described(
+        sandbox: &Sandbox,
+        name: &str,
+        digest: String,
+        kind: Kind,
+        code: Code,
+    ) -> Result<Self, PluginError> {
         let mut loaded = Self {
-            name: plugin(),
+            name: name.to_owned(),
             digest,
             kind,
             description: Description {
                 summary: String::new(),
                 references: Vec::new(),
                 traits: serde_json::Map::new(),
-                settings: serde_json::Value::Null,
+                settings: Value::Null,
             },
-            imports,
-            exports,
+            imports: Vec::new(),
+            exports: Vec::new(),
             sandbox: sandbox.clone(),
-            pre,
-            indices: indices.map_err(newer)?,
+            code,
         };
         loaded.description = loaded.describe()?;
         Ok(loaded)
@@ -166,6 +230,35 @@ impl Plugin {
     /// Where it runs.
     pub fn sandbox(&self) -> &Sandbox {
         &self.sandbox
+    }
+
+    /// Whether it runs in the sandbox: a native library does not.
+    pub fn is_sandboxed(&self) -> bool {
+        matches!(self.code, Code::Component { .. })
+    }
+
+    /// What a user should know before it runs.
+    pub fn caution(&self) -> Option<String> {
+        let native = !self.is_sandboxed();
+        native.then(|| format!("plugin `{}` is {UNSANDBOXED}", self.name))
+    }
+
+    /// What a record says of it: kind, name, digest, and where there was no sandbox that there was none.
+    pub fn identity(&self) -> Value {
+        let kind = self.kind.to_string();
+        let mut identity = json!({ "kind": kind, "name": self.name, "sha256": self.digest });
+        if !self.is_sandboxed() {
+            identity["sandboxed"] = false.into();
+        }
+        identity
+    }
+
+    /// Whether it is a block kernel.
+    pub(crate) fn is_by_block(&self) -> bool {
+        match &self.code {
+            Code::Component { indices, .. } => matches!(indices, Indices::BlockKernel(_)),
+            Code::Native(native) => native.interface == Interface::BlockKernel,
+        }
     }
 
     /// The settings as its schema documents them.
@@ -199,7 +292,7 @@ impl Plugin {
     /// Whether a metric says that it asks `helper`: `judge` or `execute`.
     pub fn asks(&self, helper: &str) -> bool {
         let asks = self.description.traits.get("asks");
-        let asks = asks.and_then(serde_json::Value::as_array);
+        let asks = asks.and_then(Value::as_array);
         asks.is_some_and(|asks| asks.iter().any(|own| own == helper))
     }
 
@@ -216,18 +309,12 @@ impl Plugin {
     }
 
     fn describe(&self) -> Result<Description, PluginError> {
-        let text = called(self, "describe", Seed(0), |store, instance| {
-            let text = match &self.indices {
-                Indices::Algorithm(i) => i.load(&mut *store, instance)?.call_describe(&mut *store),
-                Indices::BlockKernel(i) => {
-                    i.load(&mut *store, instance)?.call_describe(&mut *store)
-                }
-                Indices::Partitioner(i) => {
-                    i.load(&mut *store, instance)?.call_describe(&mut *store)
-                }
-                Indices::Metric(i) => i.load(&mut *store, instance)?.call_describe(&mut *store),
-            }?;
-            store.data_mut().copied_out(&text);
+        let text = called_fallibly(self, "describe", Seed(0), |session| {
+            let exports = session.exports::<Describing>()?;
+            let text = session.call(&exports, Hook::Describe, Vec::new(), |guest, store| {
+                guest.call_describe(store).map(Ok)
+            })?;
+            session.host().copied_out(&text);
             Ok(text)
         })?
         .answer;
@@ -249,6 +336,12 @@ impl Plugin {
             failure,
         }
     }
+}
+
+/// SHA-256 in hexadecimal.
+fn digest(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn kind_of(export: &str) -> Option<Kind> {

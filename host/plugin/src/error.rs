@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::Kind;
+use crate::{Kind, NativeProblem};
 
 /// What is wrong, and with which plugin.
 #[derive(Debug)]
@@ -45,6 +45,11 @@ pub enum PluginError {
         plugin: String,
         call: &'static str,
         failure: Failure,
+    },
+    /// It is a native library, and cannot be used as one.
+    Native {
+        plugin: String,
+        problem: NativeProblem,
     },
     /// The cache of compiled components cannot be used.
     Cache { path: PathBuf, cause: String },
@@ -133,6 +138,7 @@ impl fmt::Display for PluginError {
                 call,
                 failure,
             } => write!(f, "plugin `{plugin}`, call `{call}`: {failure}"),
+            Self::Native { plugin, problem } => write!(f, "plugin `{plugin}` {problem}"),
             Self::Cache { path, cause } => {
                 write!(f, "cache of compiled plugins `{}`: {cause}", path.display())
             }

@@ -1,7 +1,9 @@
 //! Finds, loads and calls plugins. A plugin runs in a sandbox that has no file system, network, clock
 //! or environment; every call gets a fresh instance, a deadline and a memory limit.
 //!
-//! This is the only crate that names wasmtime. Callers hold [`Algorithm`], [`Partitioner`] and
+//! A native library ([`Library::allowing`]) has no sandbox; it is called through the same doors.
+//!
+//! This is the only crate that names wasmtime and libloading. Callers hold [`Algorithm`], [`Partitioner`] and
 //! [`Metric`], hand over plain values and get plain values or a [`PluginError`] back.
 
 mod algorithm;
@@ -15,10 +17,12 @@ mod host;
 mod library;
 mod limits;
 mod metric;
+mod native;
 mod partitioner;
 mod profile;
 mod program;
 mod sandbox;
+mod session;
 mod settings;
 
 pub use algorithm::Algorithm;
@@ -30,6 +34,7 @@ pub use host::run::{Client, Message, Round, State, Training, Update};
 pub use library::{Embedded, Library};
 pub use limits::Limits;
 pub use metric::{Metric, Observations};
+pub use native::NativeProblem;
 pub use partitioner::Partitioner;
 pub use profile::{Calls, HostCalls, Profile, Usage};
 pub use program::{Interpreter, InterpreterError, ProgramLimits, Ran};

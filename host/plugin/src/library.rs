@@ -1,10 +1,10 @@
 //! Where plugins are found by name: `./plugins`, the user's folder, then those embedded in the program.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use crate::{Kind, Plugin, PluginError, Sandbox};
+use crate::{Kind, NativeProblem, Plugin, PluginError, Sandbox};
 
 /// A plugin that is part of the program.
 #[derive(Clone, Copy)]
@@ -17,16 +17,37 @@ pub struct Embedded {
 pub struct Library {
     folders: Vec<PathBuf>,
     embedded: &'static [Embedded],
+    /// Native libraries that may run, as the file system spells them.
+    allowed: Vec<PathBuf>,
 }
 
 impl Library {
     /// Searches `folders` in order, then `embedded`.
     pub fn new(folders: Vec<PathBuf>, embedded: &'static [Embedded]) -> Self {
-        Self { folders, embedded }
+        Self {
+            folders,
+            embedded,
+            allowed: Vec::new(),
+        }
     }
 
-    /// Loads the plugin that `reference` names: a path to a component (it has a slash or ends in
-    /// `.wasm`), else a name that is searched for. `kind` is for the error only.
+    /// Lets these native libraries run, which they do without a sandbox.
+    pub fn allowing(self, paths: &[PathBuf]) -> Result<Self, PluginError> {
+        let allowed = paths.iter().map(|path| canonical(path));
+        let allowed = allowed.collect::<Result<_, _>>()?;
+        Ok(Self { allowed, ..self })
+    }
+
+    /// Whether `reference` is a path, not a name that is searched for: it has a slash, or ends as a component or a
+    /// native library does.
+    pub fn is_path(reference: &str) -> bool {
+        let path = Path::new(reference);
+        let component = path.extension().is_some_and(|end| end == "wasm");
+        reference.contains(['/', '\\']) || component || is_native(path)
+    }
+
+    /// Loads the plugin that `reference` names: a path ([`Library::is_path`]), else a name that is searched for.
+    /// `kind` is for the error only. Names are of components alone.
     pub fn load(
         &self,
         sandbox: &Sandbox,
@@ -34,7 +55,10 @@ impl Library {
         kind: Kind,
     ) -> Result<Plugin, PluginError> {
         let path = Path::new(reference);
-        if reference.contains(['/', '\\']) || path.extension().is_some_and(|end| end == "wasm") {
+        if is_native(path) {
+            return self.load_native(sandbox, path);
+        }
+        if Self::is_path(reference) {
             return load_file(sandbox, path);
         }
         if let Some(file) = self.files().get(reference) {
@@ -61,6 +85,22 @@ impl Library {
             known,
             nearest,
         })
+    }
+
+    /// Loads a native library that may run.
+    fn load_native(&self, sandbox: &Sandbox, path: &Path) -> Result<Plugin, PluginError> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let file = canonical(path)?;
+        if !self.allowed.contains(&file) {
+            return Err(PluginError::Native {
+                plugin: name.into_owned(),
+                problem: NativeProblem::NotAllowed {
+                    path: path.to_owned(),
+                },
+            });
+        }
+        let bytes = fs::read(&file).map_err(unreadable(path))?;
+        Plugin::load_native(sandbox, &name, &bytes)
     }
 
     /// The name, of whatever kind, that `name` was probably meant to be.
@@ -108,12 +148,27 @@ impl Library {
 }
 
 fn load_file(sandbox: &Sandbox, path: &Path) -> Result<Plugin, PluginError> {
-    let bytes = fs::read(path).map_err(|error| PluginError::Unreadable {
-        path: path.to_owned(),
-        cause: error.to_string(),
-    })?;
+    let bytes = fs::read(path).map_err(unreadable(path))?;
     let name = path.file_stem().unwrap_or_default().to_string_lossy();
     Plugin::load(sandbox, &name, &bytes)
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> PluginError + '_ {
+    |error| PluginError::Unreadable {
+        path: path.to_owned(),
+        cause: error.to_string(),
+    }
+}
+
+/// Whether `path` is called like a shared library, of whatever system.
+fn is_native(path: &Path) -> bool {
+    let end = path.extension();
+    end.is_some_and(|end| ["so", "dylib", "dll"].iter().any(|own| end == *own))
+}
+
+/// `path` as the file system spells it, without links.
+fn canonical(path: &Path) -> Result<PathBuf, PluginError> {
+    fs::canonicalize(path).map_err(unreadable(path))
 }
 
 /// The known name that `name` was probably meant to be.

@@ -4,17 +4,17 @@ use folkmoot_params::Seed;
 use serde_json::Value;
 use wasmtime::component::Resource;
 
-use crate::bindings::exports::folkmoot::plugin::metric::GuestIndices;
+use crate::bindings::exports::folkmoot::plugin::metric::Guest;
 use crate::call::called_fallibly;
-use crate::component::Indices;
 use crate::host::evaluation::{Answers, Asked, Observed, Question, Reply, Score, Scored};
+use crate::native::abi::Hook;
+use crate::session::lent;
 use crate::settings::check_settings;
 use crate::{Kind, Plugin, PluginError};
 
 /// A metric, ready to be asked.
 pub struct Metric {
     plugin: Plugin,
-    indices: GuestIndices,
     settings: String,
 }
 
@@ -53,12 +53,8 @@ impl Metric {
     pub fn new(plugin: Plugin, settings: &Value) -> Result<Self, PluginError> {
         let plugin = plugin.expect(Kind::Metric)?;
         check_settings(&plugin, settings)?;
-        let Indices::Metric(indices) = plugin.indices.clone() else {
-            unreachable!("`expect` let a metric through");
-        };
         Ok(Self {
             plugin,
-            indices,
             settings: settings.to_string(),
         })
     }
@@ -76,21 +72,25 @@ impl Metric {
     /// What it wants to know beyond the answers so far; `example` is a JSON object.
     pub fn ask(&self, example: &str, so_far: &[Reply]) -> Result<Vec<Question>, PluginError> {
         let mut asked = 0;
-        let mut done = called_fallibly(&self.plugin, "ask", Seed(0), |store, instance| {
-            let guest = self.indices.load(&mut *store, instance)?;
-            let answers = store.data_mut().table.push(Answers(so_far.to_vec()))?;
-            let questions = store.data_mut().table.push(Asked::default())?;
+        let settings = self.settings.as_str();
+        let mut done = called_fallibly(&self.plugin, "ask", Seed(0), |session| {
+            let guest = session.exports::<Guest>()?;
+            let table = &mut session.host().table;
+            let answers = table.push(Answers(so_far.to_vec()))?;
+            let questions = table.push(Asked::default())?;
             asked = questions.rep();
-            let answers = Resource::new_borrow(answers.rep());
-            let questions = Resource::new_borrow(asked);
-            store.data_mut().copied_in(&[&self.settings, example][..]);
-            guest.call_ask(store, &self.settings, example, answers, questions)
+            session.host().copied_in(&[settings, example][..]);
+            let given = vec![
+                settings.into(),
+                example.into(),
+                (&answers).into(),
+                (&questions).into(),
+            ];
+            session.call(&guest, Hook::Ask, given, |guest, store| {
+                guest.call_ask(store, settings, example, lent(&answers), lent(&questions))
+            })
         })?;
-        let taken = done
-            .store
-            .data_mut()
-            .table
-            .delete(Resource::<Asked>::new_own(asked));
+        let taken = done.host.table.delete(Resource::<Asked>::new_own(asked));
         Ok(taken
             .map_err(|error| self.plugin.bad_output("ask", error.to_string()))?
             .0)
@@ -99,19 +99,26 @@ impl Metric {
     /// What the answers about one example say.
     pub fn observe(&self, example: &str, answers: &[Reply]) -> Result<Observed, PluginError> {
         let mut observed = 0;
-        let mut done = called_fallibly(&self.plugin, "observe", Seed(0), |store, instance| {
-            let guest = self.indices.load(&mut *store, instance)?;
-            let answers = store.data_mut().table.push(Answers(answers.to_vec()))?;
-            let fresh = store.data_mut().table.push(Observed::default())?;
+        let settings = self.settings.as_str();
+        let mut done = called_fallibly(&self.plugin, "observe", Seed(0), |session| {
+            let guest = session.exports::<Guest>()?;
+            let table = &mut session.host().table;
+            let answers = table.push(Answers(answers.to_vec()))?;
+            let fresh = table.push(Observed::default())?;
             observed = fresh.rep();
-            let answers = Resource::new_borrow(answers.rep());
-            let fresh = Resource::new_borrow(observed);
-            store.data_mut().copied_in(&[&self.settings, example][..]);
-            guest.call_observe(store, &self.settings, example, answers, fresh)
+            session.host().copied_in(&[settings, example][..]);
+            let given = vec![
+                settings.into(),
+                example.into(),
+                (&answers).into(),
+                (&fresh).into(),
+            ];
+            session.call(&guest, Hook::Observe, given, |guest, store| {
+                guest.call_observe(store, settings, example, lent(&answers), lent(&fresh))
+            })
         })?;
         let taken = done
-            .store
-            .data_mut()
+            .host
             .table
             .delete(Resource::<Observed>::new_own(observed));
         taken.map_err(|error| self.plugin.bad_output("observe", error.to_string()))
@@ -120,22 +127,21 @@ impl Metric {
     /// The scores over everything observed: finite numbers, none named twice.
     pub fn summarize(&self, observations: &Observations) -> Result<Vec<Score>, PluginError> {
         let mut scored = 0;
-        let mut done = called_fallibly(&self.plugin, "summarize", Seed(0), |store, instance| {
-            let guest = self.indices.load(&mut *store, instance)?;
-            let observed = store.data_mut().table.push(observations.in_order())?;
-            let scores = store.data_mut().table.push(Scored::default())?;
+        let settings = self.settings.as_str();
+        let mut done = called_fallibly(&self.plugin, "summarize", Seed(0), |session| {
+            let guest = session.exports::<Guest>()?;
+            let table = &mut session.host().table;
+            let observed = table.push(observations.in_order())?;
+            let scores = table.push(Scored::default())?;
             scored = scores.rep();
-            let observed = Resource::new_borrow(observed.rep());
-            let scores = Resource::new_borrow(scored);
-            store.data_mut().copied_in(&self.settings);
-            guest.call_summarize(store, &self.settings, observed, scores)
+            session.host().copied_in(settings);
+            let given = vec![settings.into(), (&observed).into(), (&scores).into()];
+            session.call(&guest, Hook::Summarize, given, |guest, store| {
+                guest.call_summarize(store, settings, lent(&observed), lent(&scores))
+            })
         })?;
         let bad = |cause| self.plugin.bad_output("summarize", cause);
-        let taken = done
-            .store
-            .data_mut()
-            .table
-            .delete(Resource::<Scored>::new_own(scored));
+        let taken = done.host.table.delete(Resource::<Scored>::new_own(scored));
         let scores = taken.map_err(|error| bad(error.to_string()))?.0;
         for (index, score) in scores.iter().enumerate() {
             if !score.value.is_finite() {

@@ -4,19 +4,18 @@ use std::sync::Arc;
 
 use folkmoot_params::Seed;
 use serde_json::Value;
-use wasmtime::component::Resource;
 
-use crate::bindings::exports::folkmoot::plugin::partitioner::GuestIndices;
+use crate::bindings::exports::folkmoot::plugin::partitioner::Guest;
 use crate::call::called_fallibly;
-use crate::component::Indices;
 use crate::host::data::Drawable;
+use crate::native::abi::Hook;
+use crate::session::lent;
 use crate::settings::check_settings;
 use crate::{Failure, Kind, Plugin, PluginError, View};
 
 /// A partitioner, ready to be asked.
 pub struct Partitioner {
     plugin: Plugin,
-    indices: GuestIndices,
     settings: String,
     given: Value,
 }
@@ -26,12 +25,8 @@ impl Partitioner {
     pub fn new(plugin: Plugin, settings: &Value) -> Result<Self, PluginError> {
         let plugin = plugin.expect(Kind::Partitioner)?;
         check_settings(&plugin, settings)?;
-        let Indices::Partitioner(indices) = plugin.indices.clone() else {
-            unreachable!("`expect` let a partitioner through");
-        };
         Ok(Self {
             plugin,
-            indices,
             settings: settings.to_string(),
             given: settings.clone(),
         })
@@ -77,13 +72,16 @@ impl Partitioner {
                 .failed("partition", Failure::Refused { message }));
         }
         let seed = seed.derive(&format!("{}/partition", self.plugin.name), 0);
-        let done = called_fallibly(&self.plugin, "partition", seed, |store, instance| {
-            let guest = self.indices.load(&mut *store, instance)?;
-            let data = store.data_mut().table.push(Drawable::new(data, seed))?;
-            let data = Resource::new_borrow(data.rep());
-            store.data_mut().copied_in(&self.settings);
-            let shards = guest.call_partition(&mut *store, &self.settings, data, clients)?;
-            store.data_mut().copied_out(&shards);
+        let settings = self.settings.as_str();
+        let done = called_fallibly(&self.plugin, "partition", seed, |session| {
+            let guest = session.exports::<Guest>()?;
+            let data = session.host().table.push(Drawable::new(data, seed))?;
+            let given = vec![settings.into(), (&data).into(), clients.into()];
+            session.host().copied_in(settings);
+            let shards = session.call(&guest, Hook::Partition, given, |guest, store| {
+                guest.call_partition(store, settings, lent(&data), clients)
+            })?;
+            session.host().copied_out(&shards);
             Ok(shards)
         })?;
         let bad = |cause| self.plugin.bad_output("partition", cause);

@@ -112,6 +112,11 @@ impl Sandbox {
         store
     }
 
+    /// A folder of this user alone.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.cache.folder
+    }
+
     pub(crate) fn limiter(&self) -> Limiter {
         Limiter::new(self.limits.memory)
     }

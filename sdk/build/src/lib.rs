@@ -1,6 +1,7 @@
 //! Builds plugin crates to WASM components. It never changes the machine unless [`toolchain::set_up`]
 //! is called, which says what it does.
 
+mod native;
 pub mod scaffold;
 pub mod toolchain;
 
@@ -13,6 +14,8 @@ use scaffold::Language;
 use serde_json::Value;
 use toolchain::{TARGET, Toolchain};
 use wit_component::ComponentEncoder;
+
+pub use native::build_native;
 
 /// A component that was built.
 pub struct Built {

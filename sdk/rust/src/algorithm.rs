@@ -87,5 +87,6 @@ macro_rules! export_algorithm {
             type Exported = $crate::wasm::AlgorithmExport<$plugin>;
             $crate::wasm::algorithm::export_algorithm_world!(Exported with_types_in $crate::wasm::algorithm);
         };
+        $crate::export_native!(AlgorithmExport, $plugin);
     };
 }

@@ -54,5 +54,6 @@ macro_rules! export_block_kernel {
             type Exported = $crate::wasm::BlockKernelExport<$plugin>;
             $crate::wasm::block_kernel::export_block_kernel_world!(Exported with_types_in $crate::wasm::block_kernel);
         };
+        $crate::export_native!(BlockKernelExport, $plugin);
     };
 }

@@ -3,6 +3,9 @@
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Value, json};
 
+#[cfg(any(target_family = "wasm", feature = "native"))]
+pub(crate) mod kinds;
+
 /// The JSON of `describe`: summary (the struct's doc comment), references, traits and the settings
 /// as a JSON Schema.
 pub fn describe<T: JsonSchema>(references: &[&str], traits: &Value) -> Value {

@@ -23,7 +23,8 @@
 //!
 //! Every call gets a fresh instance: what must last goes through [`State`]. A plugin sees no file, no
 //! network, no clock and no environment. Outside of WASM the same types are plain values in memory
-//! ([`native`]), so a plugin's unit tests run with `cargo test` and need no sandbox.
+//! (`native`), so a plugin's unit tests run with `cargo test` and need no sandbox. With the feature `native` they are
+//! handles over the C ABI of `sdk/native/folkmoot_plugin.h`, and the same source becomes a shared library.
 
 #![warn(missing_docs)]
 
@@ -42,13 +43,18 @@ pub mod split;
 pub mod statistics;
 pub mod text;
 
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(not(target_family = "wasm"), feature = "native"))]
+#[doc(hidden)]
+pub mod foreign;
+#[cfg(all(not(target_family = "wasm"), not(feature = "native")))]
 pub mod native;
 #[cfg(target_family = "wasm")]
 #[doc(hidden)]
 pub mod wasm;
 
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(not(target_family = "wasm"), feature = "native"))]
+use foreign as backend;
+#[cfg(all(not(target_family = "wasm"), not(feature = "native")))]
 use native as backend;
 #[cfg(target_family = "wasm")]
 use wasm::sdk::folkmoot::plugin as backend;
@@ -66,6 +72,15 @@ pub use backend::run::{
 pub use block_kernel::BlockKernel;
 pub use choices::{Variant, Weighting};
 pub use describe::describe;
+
+/// Nothing is exported where the types are values in memory.
+#[cfg(not(all(not(target_family = "wasm"), feature = "native")))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! export_native {
+    ($export:ident, $plugin:ty) => {};
+}
+
 pub use metric::{ErrorOf, Example, Generation, Helper, Metric, ScoreInfo};
 pub use partitioner::Partitioner;
 pub use rand_chacha::ChaCha8Rng;

@@ -290,5 +290,6 @@ macro_rules! export_metric {
             type Exported = $crate::wasm::MetricExport<$plugin>;
     $crate::wasm::metric::export_metric_world!(Exported with_types_in $crate::wasm::metric);
         };
+        $crate::export_native!(MetricExport, $plugin);
     };
 }

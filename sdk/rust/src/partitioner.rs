@@ -69,5 +69,6 @@ macro_rules! export_partitioner {
             type Exported = $crate::wasm::PartitionerExport<$plugin>;
             $crate::wasm::partitioner::export_partitioner_world!(Exported with_types_in $crate::wasm::partitioner);
         };
+        $crate::export_native!(PartitionerExport, $plugin);
     };
 }

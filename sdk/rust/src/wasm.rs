@@ -9,8 +9,8 @@
 use std::marker::PhantomData;
 
 use serde::de::DeserializeOwned;
-use serde_json::json;
 
+use crate::describe::kinds;
 use crate::{Algorithm, BlockKernel, Example, Metric, Partitioner, Result};
 
 #[allow(clippy::all, unsafe_code, unused_qualifications, reason = "generated")]
@@ -99,7 +99,7 @@ use sdk::folkmoot::plugin::{data, evaluation, params, run};
 
 impl<T: Algorithm> algorithm_wit::Guest for AlgorithmExport<T> {
     fn describe() -> String {
-        crate::describe::<T>(T::REFERENCES, &json!({ "linear": T::LINEAR })).to_string()
+        kinds::algorithm::<T>()
     }
 
     fn start(settings: String, global: &params::Params, state: &run::State) -> Result<()> {
@@ -161,7 +161,7 @@ impl<T: Algorithm> algorithm_wit::Guest for AlgorithmExport<T> {
 
 impl<T: BlockKernel> block_kernel_wit::Guest for BlockKernelExport<T> {
     fn describe() -> String {
-        crate::describe::<T>(T::REFERENCES, &json!({ "linear": false })).to_string()
+        kinds::block_kernel::<T>()
     }
 
     fn reduce(settings: String, deltas: Vec<Vec<f32>>, weights: Vec<f64>) -> Result<Vec<f32>> {
@@ -171,8 +171,7 @@ impl<T: BlockKernel> block_kernel_wit::Guest for BlockKernelExport<T> {
 
 impl<T: Partitioner> partitioner_wit::Guest for PartitionerExport<T> {
     fn describe() -> String {
-        let traits = json!({ "clients_from_data": T::CLIENTS_FROM_DATA });
-        crate::describe::<T>(T::REFERENCES, &traits).to_string()
+        kinds::partitioner::<T>()
     }
 
     fn partition(settings: String, data: &data::Dataset, clients: u32) -> Result<Vec<Vec<u32>>> {
@@ -182,8 +181,7 @@ impl<T: Partitioner> partitioner_wit::Guest for PartitionerExport<T> {
 
 impl<T: Metric> metric_wit::Guest for MetricExport<T> {
     fn describe() -> String {
-        let traits = json!({ "scores": T::SCORES, "asks": T::ASKS });
-        crate::describe::<T>(T::REFERENCES, &traits).to_string()
+        kinds::metric::<T>()
     }
 
     fn ask(

@@ -32,7 +32,8 @@ pub(crate) fn aggregate(arguments: &AggregateArguments) -> Done {
 fn asked(
     arguments: &AggregateArguments,
 ) -> anyhow::Result<(Algorithm, serde_json::Value, Aggregation)> {
-    let plugin = library().load(&sandbox(said())?, &arguments.algorithm, Kind::Algorithm)?;
+    let library = library(&arguments.native.allow_native)?;
+    let plugin = library.load(&sandbox(said())?, &arguments.algorithm, Kind::Algorithm)?;
     let given = settings(&arguments.algorithm_args)?;
     let algorithm = Algorithm::new(plugin, &given)?;
     let updates = arguments.updates.iter().map(|text| UpdateFile::parse(text));

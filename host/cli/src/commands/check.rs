@@ -15,8 +15,13 @@ pub(crate) fn check(arguments: &ExperimentArguments) -> Done {
 fn report(setup: &Setup) -> String {
     let (experiment, a) = (&setup.experiment, &setup.architecture);
     let estimate = Estimate::new(setup);
-    let plugin =
-        |plugin: &folkmoot_plugin::Plugin| format!("{} ({})", plugin.name, &plugin.digest[..12]);
+    let plugin = |plugin: &folkmoot_plugin::Plugin| {
+        let native = match plugin.is_sandboxed() {
+            true => "",
+            false => ", native, without a sandbox",
+        };
+        format!("{} ({}{native})", plugin.name, &plugin.digest[..12])
+    };
     let metrics: Vec<String> = setup
         .metrics
         .iter()

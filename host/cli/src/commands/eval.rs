@@ -7,7 +7,7 @@ use folkmoot_engine::{
     Api, Event, Exam, Examined, Model, Remote, Seed, Subject, Template, Workers, ensure_empty,
     scores_json,
 };
-use folkmoot_plugin::Sandbox;
+use folkmoot_plugin::{Plugin, Sandbox};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -233,7 +233,7 @@ fn exams(
     sandbox: &Sandbox,
     screen: &Screen,
 ) -> Result<Vec<Exam>> {
-    let library = library();
+    let library = library(&arguments.native.allow_native)?;
     let catalogue = Catalogue::new(catalogue().as_deref())?;
     let files = cache()?.join("files");
     let mut told = |progress| screen.event(&Event::Fetch(progress));
@@ -267,7 +267,7 @@ impl Record<'_> {
             })
         });
         let plugins = exam.plugins();
-        let plugins = plugins.map(|(name, sha256)| json!({ "name": name, "sha256": sha256 }));
+        let plugins = plugins.map(Plugin::identity);
         let file = format!("{}.jsonl", file(benchmark));
         self.results.push(json!({
             "benchmark": benchmark.name,

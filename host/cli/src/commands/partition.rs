@@ -85,7 +85,11 @@ fn split(arguments: &PartitionArguments, screen: &Screen) -> Result<Split> {
     threads(arguments.threads)?;
     let notes = Notes::default();
     let sandbox = sandbox(notes.listener())?;
-    let plugin = library().load(&sandbox, &arguments.partitioner, Kind::Partitioner)?;
+    let library = library(&arguments.native.allow_native)?;
+    let plugin = library.load(&sandbox, &arguments.partitioner, Kind::Partitioner)?;
+    if let Some(caution) = plugin.caution() {
+        screen.line(&caution);
+    }
     let given = with_lists(&plugin, settings(&arguments.partitioner_args)?);
     let partitioner = Partitioner::new(plugin, &given)?;
     ensure!(

@@ -4,6 +4,7 @@ pub(crate) mod build;
 pub(crate) mod new;
 pub(crate) mod trial;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::anyhow;
@@ -15,7 +16,8 @@ use crate::places::{library, sandbox};
 use crate::screen::columns;
 
 pub(crate) fn list() -> Done {
-    let (library, sandbox) = (library(), sandbox(Arc::new(|_| {})).map_err(Failure::Run)?);
+    let library = library(&[]).map_err(Failure::Usage)?;
+    let sandbox = sandbox(Arc::new(|_| {})).map_err(Failure::Run)?;
     let mut plugins = Vec::new();
     for name in library.names() {
         match library.load(&sandbox, &name, Kind::Algorithm) {
@@ -42,9 +44,9 @@ pub(crate) fn list() -> Done {
     Ok(())
 }
 
-pub(crate) fn info(reference: &str) -> Done {
+pub(crate) fn info(reference: &str, native: &[PathBuf]) -> Done {
     let sandbox = sandbox(Arc::new(|_| {})).map_err(Failure::Run)?;
-    let library = library();
+    let library = library(native).map_err(Failure::Usage)?;
     let plugin = match library.load(&sandbox, reference, Kind::Algorithm) {
         // Whatever its kind: metrics also by the names of their scores.
         Err(PluginError::NotFound { .. }) => {
@@ -69,6 +71,9 @@ fn describe(plugin: &Plugin) -> String {
         plugin.name, plugin.kind, description.summary
     );
     text.push_str(&format!("\nsha256 {}\n", plugin.digest));
+    if let Some(caution) = plugin.caution() {
+        text.push_str(&format!("caution: {caution}\n"));
+    }
     for reference in &description.references {
         text.push_str(&format!("reference {reference}\n"));
     }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use folkmoot_engine::{
     Outputs, Scores, Workers, check_helpers, find_metric, scores_json, settings,
 };
-use folkmoot_plugin::Metric;
+use folkmoot_plugin::{Library, Metric};
 use serde_json::Value;
 
 use super::helpers::Helpers;
@@ -21,7 +21,8 @@ pub(crate) fn score(arguments: &ScoreArguments) -> Done {
     let screen = Screen::new();
     let asked = || -> Result<_> {
         let workers = Workers::new(threads(arguments.threads)?);
-        let metrics = metrics(&arguments.metrics, &arguments.metric_args)?;
+        let library = library(&arguments.native.allow_native)?;
+        let metrics = metrics(&library, &arguments.metrics, &arguments.metric_args)?;
         let helpers = Helpers::open(&arguments.helpers, &screen)?;
         for metric in &metrics {
             let judged = helpers.judge().is_some() || metric.plugin().asks("judge");
@@ -71,11 +72,15 @@ pub(crate) fn score(arguments: &ScoreArguments) -> Done {
 }
 
 /// The metrics of these names, with their settings.
-pub(crate) fn metrics(names: &[String], arguments: &[String]) -> Result<Vec<Metric>> {
-    let (library, sandbox) = (library(), sandbox(said())?);
+pub(crate) fn metrics(
+    library: &Library,
+    names: &[String],
+    arguments: &[String],
+) -> Result<Vec<Metric>> {
+    let sandbox = sandbox(said())?;
     let mut used = vec![false; arguments.len()];
     let metrics = names.iter().map(|name| {
-        let plugin = find_metric(&library, &sandbox, name)?;
+        let plugin = find_metric(library, &sandbox, name)?;
         let mut own = Vec::new();
         for (argument, used) in arguments.iter().zip(&mut used) {
             let key = argument.split('=').next().unwrap_or_default();

@@ -12,8 +12,17 @@ use indicatif::HumanBytes;
 use crate::commands::{Done, Failure};
 use crate::places::{cache, sandbox};
 
-pub(crate) fn build(folder: &Path, out: Option<&Path>) -> Done {
+pub(crate) fn build(folder: &Path, out: Option<&Path>, native: bool) -> Done {
     language(folder).map_err(Failure::Usage)?;
+    if native {
+        let path = library(folder, out).map_err(Failure::Run)?;
+        println!("{}", path.display());
+        eprintln!(
+            "a native library: it runs without a sandbox, where `--allow-native {}` says so",
+            path.display()
+        );
+        return Ok(());
+    }
     let path = component(folder, out).map_err(Failure::Run)?;
     let done = || -> Result<()> {
         let bytes = std::fs::read(&path)?;
@@ -51,6 +60,18 @@ pub(crate) fn language(folder: &Path) -> Result<Language> {
         "`{}` holds no plugin's source: neither Cargo.toml nor plugin.py\n\nhint: `folkmoot plugin new NAME --kind algorithm` writes one",
         folder.display()
     )
+}
+
+/// Builds the plugin in `folder` for this machine; gives the library's path.
+fn library(folder: &Path, out: Option<&Path>) -> Result<PathBuf> {
+    let Language::Rust = language(folder)?;
+    let folder =
+        std::fs::canonicalize(folder).with_context(|| format!("plugin `{}`", folder.display()))?;
+    let scratch = cache()?.join("build/native");
+    let out = out.unwrap_or(&folder).to_owned();
+    let built = folkmoot_build::build_native(std::slice::from_ref(&folder), &scratch, &out)?;
+    let first = built.into_iter().next();
+    Ok(first.context("one folder gives one library")?.path)
 }
 
 /// Builds the plugin in `folder`; gives the component's path.

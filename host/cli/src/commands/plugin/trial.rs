@@ -165,7 +165,7 @@ fn prepare(arguments: &TrialArguments) -> Result<Prepared, Failure> {
     };
     // What it logs and reports would drown what is found.
     let sandbox = sandbox(Arc::new(|_| {})).map_err(Failure::Run)?;
-    let library = library();
+    let library = library(&arguments.native.allow_native).map_err(Failure::Usage)?;
     let plugin = load(&library, &sandbox, &reference);
     let plugin = plugin.map_err(|error| Failure::Usage(error.into()))?;
     if examples.is_some() && plugin.kind != Kind::Metric {
