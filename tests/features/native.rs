@@ -16,6 +16,7 @@ use crate::bench::{folkmoot, here, model_file, plugin, root, sandbox, stderr, st
 #[path = "../../sdk/rust/src/foreign/abi.rs"]
 #[allow(
     dead_code,
+    unreachable_pub,
     reason = "the SDK's file, of which its numbers are compared"
 )]
 mod abi;
