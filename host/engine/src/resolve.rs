@@ -89,7 +89,10 @@ pub struct Setup {
 impl Setup {
     /// Every plugin that runs.
     pub fn plugins<T>(&self, of: impl Fn(&Plugin) -> T) -> Vec<T> {
-        let mut all = vec![of(self.partitioner.plugin()), of(self.algorithm.get().plugin())];
+        let mut all = vec![
+            of(self.partitioner.plugin()),
+            of(self.algorithm.get().plugin()),
+        ];
         let metrics = self.metrics.iter().map(Metric::plugin);
         let across = self.across.iter().map(|across| across.higher.plugin());
         all.extend(metrics.chain(across).map(of));

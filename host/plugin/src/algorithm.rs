@@ -112,7 +112,7 @@ impl Algorithm {
             })
         })?;
         let answer = done.called.answer.take();
-        done.called.store.data_mut().copied_out(&answer);
+        done.called.host.copied_out(&answer);
         self.commit("sample", done, state, Vec::new())?;
         Ok(answer)
     }
@@ -296,7 +296,7 @@ impl Algorithm {
         let same = global.check_same_structure(&next);
         same.map_err(|error| bad(format!("next global parameters: {error}")))?;
         if !next.is_evaluated() {
-            let usage = &mut done.called.store.data_mut().usage;
+            let usage = &mut done.called.host.usage;
             usage.bytes_written += 4 * next.count() as u64;
         }
         // An answer that is refused must not leave a trace in the state.
