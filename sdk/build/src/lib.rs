@@ -1,6 +1,8 @@
 //! Builds plugin crates to WASM components. It never changes the machine unless [`toolchain::set_up`]
 //! is called, which says what it does.
 
+mod contract;
+pub mod python;
 pub mod toolchain;
 
 use std::fs;

@@ -19,14 +19,14 @@ _SDK = __file__.rpartition("/")[0] + "/"
 
 
 def _place(error):
-    """Where in the author's files an exception came from, else where it was raised."""
-    frames, trace = [], error.__traceback__
+    """Where in the author's files an exception came from, if it came from there."""
+    place, trace = "", error.__traceback__
     while trace is not None:
-        frames.append((trace.tb_frame.f_code, trace.tb_lineno))
+        code = trace.tb_frame.f_code
+        if not code.co_filename.startswith(_SDK):
+            place = f" ({code.co_filename.rpartition('/')[2]}, line {trace.tb_lineno}, in `{code.co_name}`)"
         trace = trace.tb_next
-    own = [frame for frame in frames if not frame[0].co_filename.startswith(_SDK)]
-    code, line = (own or frames)[-1]
-    return f"{code.co_filename.rpartition('/')[2]}, line {line}, in `{code.co_name}`"
+    return place
 
 
 def _guarded(body):
@@ -38,7 +38,7 @@ def _guarded(body):
         except Refusal as refusal:
             message = str(refusal)
     except BaseException as error:
-        log("error", f"{type(error).__name__}: {error} ({_place(error)})")
+        log("error", f"{type(error).__name__}: {error}{_place(error)}")
         raise
     raise Err(message)
 
