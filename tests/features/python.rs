@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -54,7 +54,11 @@ fn bits(params: &BTreeMap<String, Params>) -> BTreeMap<&str, Vec<u32>> {
 }
 
 fn own_bits(params: &Params) -> Vec<u32> {
-    params.values().iter().map(|value| value.to_bits()).collect()
+    params
+        .values()
+        .iter()
+        .map(|value| value.to_bits())
+        .collect()
 }
 
 /// An algorithm in one of two languages, with what it left behind.
@@ -134,9 +138,9 @@ impl Run {
                 message,
             }));
         }
-        let next =
-            self.algorithm
-                .aggregate(round, &self.global, &updates, &mut self.server);
+        let next = self
+            .algorithm
+            .aggregate(round, &self.global, &updates, &mut self.server);
         self.global = next.unwrap();
         left.push(format!("server {:?}", bits(&self.server.params)));
         left.push(format!("global {:?}", own_bits(&self.global)));
@@ -226,7 +230,7 @@ fn what_goes_wrong_in_python_is_told_apart() {
         ),
         (
             "late",
-            format!("crashed: ModuleNotFoundError: No module named 'wave' (plugin.py, line {late}, in `late`)"),
+            format!("crashed: ModuleNotFoundError: module `wave` is not in the component: import it at the top of the file (plugin.py, line {late}, in `late`)"),
         ),
         ("leave", "crashed: SystemExit: 0".into()),
         ("recur", "crashed: RecursionError: maximum recursion depth exceeded".into()),
@@ -309,7 +313,9 @@ fn templates_in_python_run_in_the_sandbox() {
     let load = || Plugin::load(&sandbox(Limits::default()), "half-step", &bytes).unwrap();
     let deal = |seed| {
         let partitioner = Partitioner::new(load(), &json!({})).unwrap();
-        partitioner.partition(Arc::new(Rows), 3, Seed(seed)).unwrap()
+        partitioner
+            .partition(Arc::new(Rows), 3, Seed(seed))
+            .unwrap()
     };
     let sizes: Vec<usize> = deal(1).iter().map(Vec::len).collect();
     assert_eq!(sizes, [4, 4, 3]);
@@ -335,19 +341,24 @@ fn templates_in_python_run_in_the_sandbox() {
         assert_eq!(metric.ask(&example, &[reply.clone()]).unwrap().len(), 0);
         metric.observe(&example, &[reply]).unwrap()
     });
-    let scores = metric.summarize(&Observations::from_iter(observed)).unwrap();
-    assert_eq!((scores[0].name.as_str(), scores[0].value), ("prefix_match", 0.75));
+    let scores = metric
+        .summarize(&Observations::from_iter(observed))
+        .unwrap();
+    assert_eq!(
+        (scores[0].name.as_str(), scores[0].value),
+        ("prefix_match", 0.75)
+    );
 }
 
 /// What is wrong with a file is said in Python's words, before anything is built.
 #[test]
 fn files_that_are_no_plugins_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("plugin.py");
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path().join("no-plugin");
+    std::fs::create_dir(&folder).unwrap();
     let refused = |text: &str| {
-        std::fs::write(&file, text).unwrap();
-        let scratch: PathBuf = folder.path().join("scratch");
-        let built = python::build(&toolchain(), folder.path(), &scratch, &scratch);
+        std::fs::write(folder.join("plugin.py"), text).unwrap();
+        let built = python::build(&toolchain(), &folder, scratch.path(), scratch.path());
         built.err().unwrap().to_string()
     };
     let check = |text, expected: &str| {
@@ -357,10 +368,14 @@ fn files_that_are_no_plugins_are_refused() {
     };
     check("def x(:\n", "SyntaxError: ");
     check("x = 1\n", "`plugin` defines none");
-    check("import numpy_of_another\n", "No module named 'numpy_of_another'");
+    check(
+        "import numpy_of_another\n",
+        "No module named 'numpy_of_another'",
+    );
     let two = "from folkmoot import Metric\nclass A(Metric): pass\nclass B(Metric): pass\n";
     check(two, "`plugin` defines `A`, `B`");
-    let untyped = "from folkmoot import Metric, setting\nclass A(Metric):\n    eta = setting(1.0)\n";
+    let untyped =
+        "from folkmoot import Metric, setting\nclass A(Metric):\n    eta = setting(1.0)\n";
     check(
         untyped,
         "setting `eta` of `A` has no type: write `eta: f32 = setting(...)`",

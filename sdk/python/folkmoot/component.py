@@ -2,6 +2,7 @@
 
 import json
 import random
+import sys
 
 from componentize_py_types import Err
 
@@ -29,9 +30,24 @@ def _place(error):
     return place
 
 
+class _Absent:
+    """Says why a module cannot be imported in a call, instead of looking for files that are not there."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        raise ModuleNotFoundError(f"module `{name}` is not in the component: import it at the top of the file")
+
+
+def _close_imports():
+    """In a call, only what is compiled into the interpreter can still be imported."""
+    if _Absent not in sys.meta_path:
+        sys.meta_path[:] = [*sys.meta_path[:2], _Absent]
+
+
 def _guarded(body):
     """Runs a call. A refusal is the contract's error; another exception is said to the host as the last line of its
     traceback, before it ends the instance."""
+    _close_imports()
     try:
         try:
             return body()

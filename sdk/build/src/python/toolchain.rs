@@ -23,7 +23,11 @@ pub struct Toolchain {
 
 impl fmt::Display for Toolchain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "componentize-py {VERSION} in `{}`", self.folder.display())
+        write!(
+            f,
+            "componentize-py {VERSION} in `{}`",
+            self.folder.display()
+        )
     }
 }
 

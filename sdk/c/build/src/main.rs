@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail, ensure};
-use wit_bindgen_core::{Files, WorldGenerator, wit_parser::Resolve};
+use wit_bindgen_core::{Files, wit_parser::Resolve};
 use wit_component::ComponentEncoder;
 
 const TARGET: &str = "wasm32-wasi";
@@ -80,7 +80,7 @@ fn build(clang: &Path, folder: &Path, out: &Path) -> Result<PathBuf> {
         fs::read_to_string(&source).with_context(|| format!("reading `{}`", source.display()))?;
     let folder = fs::canonicalize(folder)?;
     let name = folder.file_name().context("the root folder has no name")?;
-    let includes = |world: &&str| text.contains(&format!("#include \"{}.h\"", snake(world)));
+    let includes = |world: &&&str| text.contains(&format!("#include \"{}.h\"", snake(world)));
     let world = WORLDS.iter().find(includes).with_context(|| {
         let headers = WORLDS.map(|world| format!("`{}.h`", snake(world)));
         format!(
