@@ -57,6 +57,10 @@ mod algorithms;
 #[path = "features/python.rs"]
 mod python;
 
+/// A plugin written in C beside the Rust one.
+#[path = "features/c.rs"]
+mod c;
+
 /// Aggregation of files made by any stack.
 #[path = "features/aggregate.rs"]
 mod aggregate;

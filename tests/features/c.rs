@@ -14,8 +14,13 @@ fn c_equals_rust_to_the_last_bit() {
     for inherited in ["CARGO_TARGET_DIR", "RUSTFLAGS", "RUSTC", "RUSTUP_TOOLCHAIN"] {
         build.env_remove(inherited);
     }
-    build.current_dir(sdk.join("build")).args(["run", "--release", "--quiet"]);
-    build.arg("--target-dir").arg(root().join("target/c")).arg("--");
+    build
+        .current_dir(sdk.join("build"))
+        .args(["run", "--release", "--quiet"]);
+    build
+        .arg("--target-dir")
+        .arg(root().join("target/c"))
+        .arg("--");
     build.arg(sdk.join("fedavg")).arg("--out").arg(out.path());
     assert!(build.status().unwrap().success(), "{build:?} failed");
     let bytes = std::fs::read(out.path().join("fedavg.wasm")).unwrap();

@@ -62,7 +62,7 @@ fn own_bits(params: &Params) -> Vec<u32> {
 }
 
 /// An algorithm in one of two languages, with what it left behind.
-struct Run {
+pub(crate) struct Run {
     algorithm: Algorithm,
     server: State,
     homes: BTreeMap<u32, State>,
@@ -70,7 +70,7 @@ struct Run {
 }
 
 impl Run {
-    fn new(algorithm: Algorithm, golden: &Value) -> Self {
+    pub(crate) fn new(algorithm: Algorithm, golden: &Value) -> Self {
         let global = params(&golden["shapes"], &golden["global"]);
         let mut server = State::default();
         algorithm.start(&global, &mut server).unwrap();
@@ -83,7 +83,7 @@ impl Run {
     }
 
     /// One round; answers the bits of everything that its calls left behind.
-    fn round(&mut self, golden: &Value, number: u32, cohort: &Value) -> Vec<String> {
+    pub(crate) fn round(&mut self, golden: &Value, number: u32, cohort: &Value) -> Vec<String> {
         let examples = numbers(&golden["clients"]);
         let round = Round {
             number,
