@@ -121,7 +121,12 @@ fn bindings(world: &str, folder: &Path) -> Result<()> {
     let (package, _) = resolve.push_dir(&wit)?;
     let world = resolve.select_world(&[package], Some(world))?;
     let mut files = Files::default();
-    let mut generator = wit_bindgen_c::Opts::default().build();
+    let options = wit_bindgen_c::Opts {
+        // What the host lends for a call is given back at its end, whatever the author does.
+        autodrop_borrows: wit_bindgen_c::Enabled::Yes,
+        ..wit_bindgen_c::Opts::default()
+    };
+    let mut generator = options.build();
     generator.generate(&mut resolve, world, &mut files)?;
     for (name, bytes) in files.iter() {
         let path = folder.join(name);
