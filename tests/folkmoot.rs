@@ -53,6 +53,14 @@ mod partitioners;
 #[path = "features/algorithms.rs"]
 mod algorithms;
 
+/// Plugins written in Python beside the Rust ones; what goes wrong in them.
+#[path = "features/python.rs"]
+mod python;
+
+/// A plugin written in C beside the Rust one.
+#[path = "features/c.rs"]
+mod c;
+
 /// Aggregation of files made by any stack.
 #[path = "features/aggregate.rs"]
 mod aggregate;

@@ -6,9 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What a plugin's author gets, relative to the repository.
-const PARTS: [&str; 5] = [
+const PARTS: [&str; 6] = [
     "Cargo.toml",
     "Cargo.lock",
+    "sdk/python/folkmoot",
     "sdk/rust",
     "sdk/templates",
     "wit",

@@ -220,7 +220,7 @@ fn a_watched_plugin_is_replaced_between_rounds() {
         }
         panic!("`{what}` is not in:\n{said}");
     };
-    until("round 1/");
+    until("round 1: ");
     fs::write(&lib, "this is no Rust").unwrap();
     until("not built, the run goes on as it was");
     fs::write(&lib, source("Ok(global + 0.5 * updates.mean()?)")).unwrap();

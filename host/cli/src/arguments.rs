@@ -388,6 +388,7 @@ impl std::fmt::Display for NewKind {
 #[derive(Clone, Copy, ValueEnum)]
 pub(crate) enum NewLanguage {
     Rust,
+    Python,
 }
 
 #[derive(Args)]

@@ -453,7 +453,7 @@ impl Run<'_> {
 impl Setup {
     /// What plugins cost so far: all of a run's are in one sandbox.
     pub fn profile(&self) -> Profile {
-        self.algorithm.plugin().sandbox().profile()
+        self.algorithm.get().plugin().sandbox().profile()
     }
 
     /// What plugins are told of round `number`.

@@ -68,6 +68,7 @@ fn run(task: Task) -> Result<()> {
         }
         Task::Test { arguments } => {
             wasm_toolchain()?;
+            c_toolchain();
             // The tests drive the program, so it is built first, with the profile and the features that
             // the tests are built with.
             start(cargo().args(["build", "--workspace", "--release"]))?;
@@ -95,6 +96,28 @@ fn run(task: Task) -> Result<()> {
 
 fn wasm_toolchain() -> Result<Toolchain> {
     set_up(&mut |line| eprintln!("{line}"))
+}
+
+/// clang for the example in C, which a test builds. Where it cannot be installed, that test says so.
+fn c_toolchain() {
+    let there = Path::new("/usr/include/wasm32-wasi/stdlib.h").is_file()
+        && Command::new("clang").arg("--version").output().is_ok();
+    if there || std::env::var_os("CLANG").is_some() {
+        return;
+    }
+    let install = "apt-get install --yes clang lld wasi-libc libclang-rt-14-dev-wasm32";
+    for command in ["apt-get update", install] {
+        eprintln!("setting up clang for WASM: {command}");
+        let mut words = command.split(' ');
+        let mut program = Command::new(words.next().unwrap_or_default());
+        program
+            .args(words)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdout(std::process::Stdio::null());
+        if let Err(error) = start(&mut program) {
+            eprintln!("{error:#}");
+        }
+    }
 }
 
 /// Builds the program; its build script builds the plugins, for which the WASM target must be there.

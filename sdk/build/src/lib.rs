@@ -1,7 +1,9 @@
 //! Builds plugin crates to WASM components. It never changes the machine unless [`toolchain::set_up`]
 //! is called, which says what it does.
 
+mod carried;
 mod native;
+pub mod python;
 pub mod scaffold;
 pub mod toolchain;
 
@@ -82,7 +84,9 @@ pub fn build(
 /// Runs the unit tests of the plugin in `folder`, natively; their output goes to the screen, intermediate files
 /// go under `scratch`.
 pub fn unit_tests(folder: &Path, language: Language, scratch: &Path) -> Result<()> {
-    let Language::Rust = language;
+    if language == Language::Python {
+        return python::test(folder, scratch);
+    }
     // Its own toolchain, not that of the WASM target: tests run on this machine.
     let mut cargo = clean_command(Path::new("cargo"));
     cargo.current_dir(folder).args(["test", "--quiet"]);

@@ -7,14 +7,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 
-mod embedded {
-    include!(concat!(env!("OUT_DIR"), "/files.rs"));
-}
+use crate::carried::{below, text, write, write_below};
 
 /// What an author writes in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Language {
     Rust,
+    Python,
 }
 
 /// What is to be written; algorithms come in two styles.
@@ -30,6 +29,7 @@ impl fmt::Display for Language {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Rust => "rust",
+            Self::Python => "python",
         })
     }
 }
@@ -57,11 +57,8 @@ pub fn create(folder: &Path, name: &str, template: Template, language: Language)
             .read_dir()
             .map_or(true, |mut files| files.next().is_some());
     ensure!(!occupied, "{} is there already and not empty", at());
-    let start = format!("sdk/templates/{language}-{template}/");
-    let files = embedded::FILES.iter();
-    let files = files.filter_map(|(path, text)| Some((path.strip_prefix(&start)?, text)));
     let mut written = 0;
-    for (path, text) in files {
+    for (path, text) in below(&format!("sdk/templates/{language}-{template}")) {
         let text = text.replace("{{name}}", name);
         let text = text.replace("{{Name}}", &type_name(name));
         write(&folder.join(path), &text).with_context(at)?;
@@ -76,31 +73,31 @@ pub fn create(folder: &Path, name: &str, template: Template, language: Language)
 
 /// Puts the SDK of this program into a plugin's folder, in place of the one that is there.
 pub fn write_sdk(folder: &Path, language: Language) -> Result<()> {
-    let Language::Rust = language;
     let sdk = folder.join(SDK);
-    let at = || format!("SDK in `{}`", sdk.display());
     if sdk.exists() {
+        let at = || format!("SDK in `{}`", sdk.display());
         fs::remove_dir_all(&sdk).with_context(at)?;
     }
-    let parts = ["sdk/rust/", "wit/"];
-    for (path, text) in embedded::FILES {
-        if parts.iter().any(|part| path.starts_with(part)) {
-            write(&sdk.join(path), text).with_context(at)?;
+    match language {
+        Language::Python => write_below("sdk/python/folkmoot", &sdk),
+        Language::Rust => {
+            write_below("sdk/rust", &sdk.join("sdk/rust"))?;
+            write_below("wit", &sdk.join("wit"))?;
+            write(&sdk.join("Cargo.toml"), &workspace()?)?;
+            // The versions that this program was built and tested with; cargo drops what the plugin does not need.
+            let lock = folder.join("Cargo.lock");
+            match lock.exists() {
+                true => Ok(()),
+                false => write(&lock, text("Cargo.lock")?),
+            }
         }
     }
-    write(&sdk.join("Cargo.toml"), &workspace()?).with_context(at)?;
-    // The versions that this program was built and tested with; cargo drops what the plugin does not need.
-    let lock = folder.join("Cargo.lock");
-    if !lock.exists() {
-        write(&lock, file("Cargo.lock")?).with_context(at)?;
-    }
-    Ok(())
 }
 
 /// The manifest that the SDK's own inherits from: what it needs of the repository's.
 fn workspace() -> Result<String> {
-    let root: toml::Table = toml::from_str(file("Cargo.toml")?).context("manifest")?;
-    let sdk: toml::Table = toml::from_str(file("sdk/rust/Cargo.toml")?).context("manifest")?;
+    let root: toml::Table = toml::from_str(text("Cargo.toml")?).context("manifest")?;
+    let sdk: toml::Table = toml::from_str(text("sdk/rust/Cargo.toml")?).context("manifest")?;
     let mut workspace = root["workspace"]
         .as_table()
         .cloned()
@@ -128,20 +125,6 @@ fn dependencies(manifest: &toml::Table, names: &mut Vec<String>) {
             None => {}
         }
     }
-}
-
-fn file(name: &str) -> Result<&'static str> {
-    let found = embedded::FILES.iter().find(|(path, _)| *path == name);
-    found
-        .map(|(_, text)| *text)
-        .with_context(|| format!("`{name}` is not part of this program"))
-}
-
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    fs::write(path, text)
 }
 
 /// Names that cargo, rustc or the templates would trip over: crates, keywords, types of the SDK.

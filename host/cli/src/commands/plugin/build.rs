@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use folkmoot_build::python;
 use folkmoot_build::scaffold::Language;
 use folkmoot_build::toolchain::Toolchain;
 use folkmoot_plugin::Plugin;
@@ -56,6 +57,9 @@ pub(crate) fn language(folder: &Path) -> Result<Language> {
     if folder.join("Cargo.toml").is_file() {
         return Ok(Language::Rust);
     }
+    if python::is_plugin(folder) {
+        return Ok(Language::Python);
+    }
     bail!(
         "`{}` holds no plugin's source: neither Cargo.toml nor plugin.py\n\nhint: `folkmoot plugin new NAME --kind algorithm` writes one",
         folder.display()
@@ -64,7 +68,11 @@ pub(crate) fn language(folder: &Path) -> Result<Language> {
 
 /// Builds the plugin in `folder` for this machine; gives the library's path.
 fn library(folder: &Path, out: Option<&Path>) -> Result<PathBuf> {
-    let Language::Rust = language(folder)?;
+    ensure!(
+        language(folder)? == Language::Rust,
+        "`{}`: only a plugin in Rust becomes a native library",
+        folder.display()
+    );
     let folder =
         std::fs::canonicalize(folder).with_context(|| format!("plugin `{}`", folder.display()))?;
     let scratch = cache()?.join("build/native");
@@ -86,6 +94,13 @@ pub(crate) fn component(folder: &Path, out: Option<&Path>) -> Result<PathBuf> {
             let toolchain = Toolchain::find()?;
             eprintln!("building with {toolchain}");
             folkmoot_build::build(&toolchain, std::slice::from_ref(&folder), &scratch, &out)?
+        }
+        Language::Python => {
+            // In a folder of this program alone, so it is set up without asking.
+            let toolchain =
+                python::set_up(&cache()?.join("python"), &mut |line| eprintln!("{line}"))?;
+            eprintln!("building with {toolchain}");
+            vec![python::build(&toolchain, &folder, &scratch, &out)?]
         }
     };
     let first = built.into_iter().next();

@@ -16,6 +16,7 @@ pub(crate) fn new(arguments: &NewArguments) -> Done {
     };
     let language = match arguments.lang {
         NewLanguage::Rust => Language::Rust,
+        NewLanguage::Python => Language::Python,
     };
     let name = &arguments.name;
     let folder = match &arguments.path {
@@ -26,6 +27,7 @@ pub(crate) fn new(arguments: &NewArguments) -> Done {
     println!("{}", folder.display());
     let source = match language {
         Language::Rust => "src/lib.rs",
+        Language::Python => "plugin.py",
     };
     eprintln!(
         "wrote {article} {kind} in {language}: change `{source}`\n\nnext:\n  \
