@@ -233,7 +233,7 @@ fn what_goes_wrong_in_python_is_told_apart() {
             format!("crashed: ModuleNotFoundError: module `wave` is not in the component: import it at the top of the file (plugin.py, line {late}, in `late`)"),
         ),
         ("leave", "crashed: SystemExit: 0".into()),
-        ("recur", "crashed: RecursionError: maximum recursion depth exceeded".into()),
+        ("recur", "crashed: wasm trap: call stack exhausted".into()),
         ("entropy", "crashed: ".into()),
         ("clock", "crashed: ".into()),
         ("file", "crashed: ".into()),
