@@ -25,7 +25,7 @@ pub(crate) fn golden(name: &str) -> Value {
 }
 
 /// The target folder of this build's profile.
-fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     own.ancestors().nth(2).unwrap().to_owned()
 }

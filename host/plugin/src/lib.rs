@@ -5,6 +5,7 @@
 //! [`Metric`], hand over plain values and get plain values or a [`PluginError`] back.
 
 mod algorithm;
+mod anatomy;
 mod bindings;
 mod block_kernel;
 mod call;
@@ -18,6 +19,7 @@ mod metric;
 mod partitioner;
 mod program;
 mod sandbox;
+mod schema;
 mod settings;
 
 pub use algorithm::Algorithm;

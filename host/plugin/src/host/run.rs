@@ -9,7 +9,8 @@ use rand_chacha::rand_core::Rng;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-use super::{Host, refuse};
+use super::quota::{Letter, check_glob, check_objective};
+use super::{Host, plain, refuse};
 use crate::bindings::folkmoot::plugin::run;
 use crate::sandbox::Said;
 
@@ -170,50 +171,51 @@ impl run::HostClient for Host {
 }
 
 impl run::HostMessage for Host {
-    fn new(&mut self) -> Result<Resource<Message>> {
-        Ok(self.table.push(Message::default())?)
+    fn new(&mut self) -> Result<Resource<Letter>> {
+        Ok(self.table.push(Letter::Own(Message::default()))?)
     }
 
     fn put_params(
         &mut self,
-        this: Resource<Message>,
+        this: Resource<Letter>,
         name: String,
         value: Resource<Params>,
     ) -> Result<()> {
         let value = self.table.get(&value)?.clone();
         self.reserve_if_recorded(&value)?;
-        self.table.get_mut(&this)?.params.insert(name, value);
+        self.letter(&this, name.len())?.params.insert(name, value);
         Ok(())
     }
 
-    fn put_scalar(&mut self, this: Resource<Message>, name: String, value: f64) -> Result<()> {
-        self.table.get_mut(&this)?.scalars.insert(name, value);
+    fn put_scalar(&mut self, this: Resource<Letter>, name: String, value: f64) -> Result<()> {
+        if !value.is_finite() {
+            let name = plain(&name, 80);
+            return Err(refuse(format!("`message.put-scalar`: `{name}` is {value}")));
+        }
+        self.letter(&this, name.len())?.scalars.insert(name, value);
         Ok(())
     }
 
-    fn put_bytes(&mut self, this: Resource<Message>, name: String, value: Vec<u8>) -> Result<()> {
-        self.table.get_mut(&this)?.bytes.insert(name, value);
+    fn put_bytes(&mut self, this: Resource<Letter>, name: String, value: Vec<u8>) -> Result<()> {
+        let message = self.letter(&this, name.len() + value.len())?;
+        message.bytes.insert(name, value);
         Ok(())
     }
 
-    fn params(
-        &mut self,
-        this: Resource<Message>,
-        name: String,
-    ) -> Result<Option<Resource<Params>>> {
-        let found = self.table.get(&this)?.params.get(&name).cloned();
+    fn params(&mut self, this: Resource<Letter>, name: String) -> Result<Option<Resource<Params>>> {
+        let found = self.table.get(&this)?.read().params.get(&name).cloned();
         found.map(|params| self.give(params)).transpose()
     }
 
-    fn scalar(&mut self, this: Resource<Message>, name: String) -> Result<Option<f64>> {
-        Ok(self.table.get(&this)?.scalars.get(&name).copied())
+    fn scalar(&mut self, this: Resource<Letter>, name: String) -> Result<Option<f64>> {
+        Ok(self.table.get(&this)?.read().scalars.get(&name).copied())
     }
 
-    fn bytes(&mut self, this: Resource<Message>, name: String) -> Result<Option<Vec<u8>>> {
-        Ok(self.table.get(&this)?.bytes.get(&name).cloned())
+    fn bytes(&mut self, this: Resource<Letter>, name: String) -> Result<Option<Vec<u8>>> {
+        Ok(self.table.get(&this)?.read().bytes.get(&name).cloned())
     }
 
-    fn drop(&mut self, this: Resource<Message>) -> Result<()> {
+    fn drop(&mut self, this: Resource<Letter>) -> Result<()> {
         self.table.delete(this)?;
         Ok(())
     }
@@ -228,11 +230,13 @@ impl run::HostState for Host {
     ) -> Result<()> {
         let value = self.table.get(&value)?.clone();
         self.reserve_if_recorded(&value)?;
+        self.retain(name.len())?;
         self.table.get_mut(&this)?.params.insert(name, value);
         Ok(())
     }
 
     fn put_bytes(&mut self, this: Resource<State>, name: String, value: Vec<u8>) -> Result<()> {
+        self.retain(name.len() + value.len())?;
         self.table.get_mut(&this)?.bytes.insert(name, value);
         Ok(())
     }
@@ -255,6 +259,7 @@ impl run::HostState for Host {
 impl run::HostUpdate for Host {
     fn client(&mut self, this: Resource<Answered>) -> Result<Resource<Client>> {
         let client = self.table.get(&this)?.0.client.clone();
+        self.retain(64 * client.figures.len())?;
         Ok(self.table.push(client)?)
     }
 
@@ -283,9 +288,9 @@ impl run::HostUpdate for Host {
         self.give(delta)
     }
 
-    fn message(&mut self, this: Resource<Answered>) -> Result<Resource<Message>> {
-        let message = self.table.get(&this)?.0.message.clone();
-        Ok(self.table.push(message)?)
+    fn message(&mut self, this: Resource<Answered>) -> Result<Resource<Letter>> {
+        let update = self.table.get(&this)?.0.clone();
+        Ok(self.table.push(Letter::Of(update))?)
     }
 
     fn drop(&mut self, this: Resource<Answered>) -> Result<()> {
@@ -332,7 +337,14 @@ impl Host {
             )));
         }
         change(&mut statement.objective);
-        Ok(())
+        check_objective(&statement.objective)
+    }
+
+    /// A message to be changed, by so many bytes.
+    fn letter(&mut self, this: &Resource<Letter>, bytes: usize) -> Result<&mut Message> {
+        let copied = self.table.get(this)?.copied();
+        self.retain(bytes.saturating_add(copied))?;
+        Ok(self.table.get_mut(this)?.write())
     }
 
     fn term(&mut self, params: &Resource<Params>) -> Result<Params> {
@@ -349,6 +361,7 @@ impl run::HostObjective for Host {
         mu: f64,
         reference: Resource<Params>,
     ) -> Result<()> {
+        Self::quantity("proximal", "mu", mu)?;
         let reference = self.term(&reference)?;
         self.state_objective(&this, "proximal", false, |objective| {
             objective.proximal.push((mu, reference));
@@ -370,6 +383,7 @@ impl run::HostObjective for Host {
     }
 
     fn freeze(&mut self, this: Resource<Stated>, glob: String) -> Result<()> {
+        check_glob("objective.freeze", &glob)?;
         self.state_objective(&this, "freeze", false, |objective| {
             objective.freeze.push(glob);
         })
@@ -382,6 +396,9 @@ impl run::HostObjective for Host {
         start: f64,
         end: f64,
     ) -> Result<()> {
+        check_glob("objective.freeze-during", &glob)?;
+        Self::quantity("freeze-during", "start", start)?;
+        Self::quantity("freeze-during", "end", end)?;
         self.state_objective(&this, "freeze-during", false, |objective| {
             objective
                 .freeze_during
@@ -390,10 +407,12 @@ impl run::HostObjective for Host {
     }
 
     fn keep(&mut self, this: Resource<Stated>, glob: String) -> Result<()> {
+        check_glob("objective.keep", &glob)?;
         self.state_objective(&this, "keep", true, |objective| objective.keep.push(glob))
     }
 
     fn scale_lr(&mut self, this: Resource<Stated>, factor: f64) -> Result<()> {
+        Self::quantity("scale-lr", "factor", factor)?;
         self.state_objective(&this, "scale-lr", false, |objective| {
             objective.lr_factor *= factor;
         })
@@ -406,6 +425,11 @@ impl run::HostObjective for Host {
         rate: f64,
         period: u32,
     ) -> Result<()> {
+        Self::quantity("envelope", "lambda", lambda)?;
+        Self::quantity("envelope", "rate", rate)?;
+        if period == 0 {
+            return Err(refuse("`objective.envelope`: `period` is 0"));
+        }
         self.state_objective(&this, "envelope", true, |objective| {
             objective.envelope = Some(Envelope {
                 lambda,
@@ -474,8 +498,15 @@ impl run::HostTraining for Host {
     }
 }
 
+/// Levels of a line for the log.
+const LEVELS: [&str; 4] = ["debug", "info", "warn", "error"];
+
 impl run::Host for Host {
     fn log(&mut self, level: String, message: String) -> Result<()> {
+        if !LEVELS.contains(&level.as_str()) {
+            let (level, known) = (plain(&level, 80), LEVELS.join(", "));
+            return Err(refuse(format!("`log`: level `{level}` is none of {known}")));
+        }
         self.note(Said::Log { level, message });
         Ok(())
     }
