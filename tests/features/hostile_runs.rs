@@ -27,7 +27,14 @@ fn run(folder: &Path, out: &str, arguments: &[&str]) -> Ended {
         .arg(here().join("data/reviews.toml"))
         .args(["--out", out, "--algorithm"])
         .arg(component())
-        .args(["--set", "rounds=4", "--set", "checkpoint.every=1", "--set", "training.steps=1"])
+        .args([
+            "--set",
+            "rounds=4",
+            "--set",
+            "checkpoint.every=1",
+            "--set",
+            "training.steps=1",
+        ])
         .args(arguments)
         .stdout(Stdio::null())
         .stderr(fs::File::create(&said).unwrap());
@@ -79,24 +86,60 @@ fn a_failed_round_leaves_the_rounds_before_as_they_were() {
     assert_eq!(whole.code, Some(0), "{}", whole.said);
     let expected = rounds(folder, "whole");
     let misdeeds = [
-        ("aggregate", "trap", "round 3\n  plugin `hostile`, call `aggregate`: crashed: "),
-        ("aggregate", "nan", "call `aggregate`: bad answer: next global parameters: tensor"),
+        (
+            "aggregate",
+            "trap",
+            "round 3\n  plugin `hostile`, call `aggregate`: crashed: ",
+        ),
+        (
+            "aggregate",
+            "nan",
+            "call `aggregate`: bad answer: next global parameters: tensor",
+        ),
         ("aggregate", "handles", "call `aggregate`: out of handles"),
-        ("sample", "twice", "round 3\n  plugin `hostile`, call `sample`: bad answer: it chose client 1 twice"),
-        ("configure", "state-bytes", "call `configure`: crashed: a call may leave 64 MiB"),
-        ("begin", "memory", "call `begin`: out of memory: asked for 257 MiB of memory, may have 256 MiB"),
-        ("finish", "message-nan", "call `finish`: bad answer: message `control`: tensor"),
+        (
+            "sample",
+            "twice",
+            "round 3\n  plugin `hostile`, call `sample`: bad answer: it chose client 1 twice",
+        ),
+        (
+            "configure",
+            "state-bytes",
+            "call `configure`: crashed: a call may leave 64 MiB",
+        ),
+        (
+            "begin",
+            "memory",
+            "call `begin`: out of memory: asked for 257 MiB of memory, may have 256 MiB",
+        ),
+        (
+            "finish",
+            "message-nan",
+            "call `finish`: bad answer: message `control`: tensor",
+        ),
     ];
     for (hook, deed, said) in misdeeds {
         let (hook_set, deed_set) = (format!("hook={hook}"), format!("deed={deed}"));
-        let arguments = ["--algorithm-arg", hook_set.as_str(), "--algorithm-arg", deed_set.as_str()];
+        let arguments = [
+            "--algorithm-arg",
+            hook_set.as_str(),
+            "--algorithm-arg",
+            deed_set.as_str(),
+        ];
         let out = format!("{hook}-{deed}");
         let ended = run(folder, &out, &arguments);
         assert_eq!(ended.code, Some(1), "{out}: {}", ended.said);
-        assert!(ended.said.contains("round 3") && ended.said.contains(said), "{out}: {}", ended.said);
+        assert!(
+            ended.said.contains("round 3") && ended.said.contains(said),
+            "{out}: {}",
+            ended.said
+        );
         assert_eq!(rounds(folder, &out), expected[..2], "{out}");
         for name in ["round-0001", "round-0002"] {
-            assert!(adapter(folder, &out, name) == adapter(folder, "whole", name), "{out}, {name}");
+            assert!(
+                adapter(folder, &out, name) == adapter(folder, "whole", name),
+                "{out}, {name}"
+            );
         }
         let log = fs::read_to_string(folder.join(&out).join("log.txt")).unwrap();
         assert!(log.contains("failed: round 3"), "{log}");
@@ -109,13 +152,18 @@ fn a_failed_round_leaves_the_rounds_before_as_they_were() {
     for out in ["aggregate-nan", "configure-state-bytes"] {
         let experiment = folder.join(out).join("experiment.toml");
         let text = fs::read_to_string(&experiment).unwrap();
-        let kept = text.lines().filter(|line| !line.starts_with("deed =") && !line.starts_with("hook ="));
+        let kept = text
+            .lines()
+            .filter(|line| !line.starts_with("deed =") && !line.starts_with("hook ="));
         let kept: String = kept.map(|line| format!("{line}\n")).collect();
         fs::write(&experiment, kept).unwrap();
         let ended = run(folder, out, &["--resume"]);
         assert_eq!(ended.code, Some(0), "{out}: {}", ended.said);
         assert_eq!(rounds(folder, out), expected, "{out}");
-        assert!(adapter(folder, out, "final") == adapter(folder, "whole", "final"), "{out}");
+        assert!(
+            adapter(folder, out, "final") == adapter(folder, "whole", "final"),
+            "{out}"
+        );
     }
 }
 
@@ -127,10 +175,25 @@ fn what_fails_at_once_says_where() {
     let hook = ["--algorithm-arg", "hook=start"];
     let ended = run(folder.path(), "start", &[&deed[..], &hook].concat());
     assert_eq!(ended.code, Some(1), "{}", ended.said);
-    assert!(ended.said.contains("plugin `hostile`, call `start`: crashed: "), "{}", ended.said);
-    let hook = ["--algorithm-arg", "hook=finish", "--set", "training.bad_update=drop"];
+    assert!(
+        ended
+            .said
+            .contains("plugin `hostile`, call `start`: crashed: "),
+        "{}",
+        ended.said
+    );
+    let hook = [
+        "--algorithm-arg",
+        "hook=finish",
+        "--set",
+        "training.bad_update=drop",
+    ];
     let ended = run(folder.path(), "finish", &[&deed[..], &hook].concat());
     assert_eq!(ended.code, Some(1), "{}", ended.said);
     let said = "round 1: every update was left out, the first, of client ";
-    assert!(ended.said.contains(said) && ended.said.contains("call `finish`: crashed: "), "{}", ended.said);
+    assert!(
+        ended.said.contains(said) && ended.said.contains("call `finish`: crashed: "),
+        "{}",
+        ended.said
+    );
 }

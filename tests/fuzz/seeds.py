@@ -25,7 +25,7 @@ def components(folder):
         text = file.read_text()
         for word, put in [("EXPORT", "partitioner@0.1.0"), ("BODY", "nop"), ("REALLOC", "4096"), ("TEXT", "{}"),
                           ("POINTER", "1024"), ("LENGTH", "2"), ("IMPORT", "folkmoot:plugin/run@0.1.0"),
-                          ("MODULE", "\\00asm\\01\\00\\00\\00")]:
+                          ("MODULE", "")]:
             text = text.replace(word, put)
         write("component", file.stem, b"\1" + text.encode())
     for seed in range(8):

@@ -1,10 +1,10 @@
-;; A partitioner around a core module of any kind, MODULE in binary: it is instantiated before every call.
+;; A partitioner around a core module with the fields MODULE: it is instantiated before every call.
 (component
   (import "folkmoot:plugin/data@0.1.0" (instance $data
     (export "dataset" (type (sub resource)))
   ))
   (alias export $data "dataset" (type $dataset))
-  (core module $any (;bytes;) binary "MODULE")
+  (core module $any MODULE)
   (core instance (instantiate $any))
   (core module $m
     (memory (export "memory") 1)

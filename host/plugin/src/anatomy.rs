@@ -7,7 +7,7 @@ use wasmparser::{Parser, Payload};
 use crate::Limits;
 
 /// Functions over all modules. An interpreter of Python or JavaScript has about 20 000.
-const FUNCTIONS: usize = 200_000;
+const FUNCTIONS: usize = 100_000;
 /// Bytes of one function's body: Cranelift's time and memory grow faster than it.
 const BODY: usize = 1 << 20;
 /// Variables of one function beside its parameters, and the same times its bytes: each may live in every block.

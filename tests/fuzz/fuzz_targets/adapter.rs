@@ -16,7 +16,9 @@ fuzz_target!(|bytes: &[u8]| {
         return;
     };
     let again = folder.path().join("again");
-    adapter.save(&params, "base", &again).expect("what was read can be written");
+    adapter
+        .save(&params, "base", &again)
+        .expect("what was read can be written");
     let (_, same) = Adapter::load(&again).expect("what was written can be read");
     assert_eq!(same.structure(), params.structure());
     let bits = |own: &[f32]| own.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
@@ -28,8 +30,14 @@ fn write(folder: &Path, bytes: &[u8]) {
     if let Some((1, whole)) = bytes.split_first() {
         return file("model.safetensors", whole);
     }
-    let cut = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let cut = bytes
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(bytes.len());
     let (config, tensors) = bytes.split_at(cut);
     file("adapter_config.json", config);
-    file("adapter_model.safetensors", tensors.get(1..).unwrap_or_default());
+    file(
+        "adapter_model.safetensors",
+        tensors.get(1..).unwrap_or_default(),
+    );
 }

@@ -88,9 +88,13 @@ fn around(bytes: &[u8]) -> Option<Vec<u8>> {
         ..Config::default()
     };
     let module = Module::new(shared, &mut u).ok()?;
-    let text = include_str!("../../hostile/around.wat");
-    let escaped: String = module.to_bytes().iter().map(|byte| format!("\\{byte:02x}")).collect();
-    wat::parse_str(text.replace("MODULE", &escaped)).ok()
+    let module = wasmprinter::print_bytes(module.to_bytes()).expect("it is valid");
+    let fields = module.trim().strip_prefix("(module")?.strip_suffix(')')?;
+    // Its own name would be taken for a field.
+    let fields = fields
+        .trim_start()
+        .trim_start_matches(|c: char| !c.is_whitespace() && c != '(');
+    wat::parse_str(include_str!("../../hostile/around.wat").replace("MODULE", fields)).ok()
 }
 
 fn attempt(bytes: &[u8]) {
@@ -109,7 +113,9 @@ fn attempt(bytes: &[u8]) {
 
 fn cache() -> &'static Path {
     static CACHE: OnceLock<tempfile::TempDir> = OnceLock::new();
-    CACHE.get_or_init(|| tempfile::tempdir().expect("a folder")).path()
+    CACHE
+        .get_or_init(|| tempfile::tempdir().expect("a folder"))
+        .path()
 }
 
 /// Every input is another component: none is needed twice.

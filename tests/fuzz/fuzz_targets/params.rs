@@ -40,7 +40,11 @@ fn run(u: &mut Unstructured) -> Result<()> {
     for name in NAMES {
         if u.ratio(3, 4)? {
             // The largest rarely: it costs as much as all others.
-            let last = if u.ratio(1, 50)? { SIZES.len() } else { SIZES.len() - 1 };
+            let last = if u.ratio(1, 50)? {
+                SIZES.len()
+            } else {
+                SIZES.len() - 1
+            };
             sizes.push((name, SIZES[u.choose_index(last)?]));
         }
     }
@@ -67,7 +71,9 @@ fn run(u: &mut Unstructured) -> Result<()> {
         }
     }
     let all: Vec<Params> = pool.iter().map(|(params, _)| params.clone()).collect();
-    Evaluator::default().commit(&all).expect("without a deadline it does not fail");
+    Evaluator::default()
+        .commit(&all)
+        .expect("without a deadline it does not fail");
     for (params, tensors) in &pool {
         tensors.check(params);
     }
@@ -104,7 +110,10 @@ fn leaf(u: &mut Unstructured, sizes: &[(&'static str, usize)]) -> Result<(Params
     Ok((Params::open(file.path()).expect("what was written"), own))
 }
 
-type Made = (std::result::Result<Params, folkmoot_params::ParamsError>, Option<Tensors>);
+type Made = (
+    std::result::Result<Params, folkmoot_params::ParamsError>,
+    Option<Tensors>,
+);
 
 fn step(u: &mut Unstructured, pool: &[(Params, Tensors)]) -> Result<Made> {
     let (a, own) = u.choose(pool)?;
@@ -116,8 +125,14 @@ fn step(u: &mut Unstructured, pool: &[(Params, Tensors)]) -> Result<Made> {
         1 => (a.sub(b), binary(|a, b| a - b)),
         2 => (a.mul(b), binary(|a, b| a * b)),
         3 => (a.div(b), binary(|a, b| a / b)),
-        4 => (a.minimum(b), binary(|a, b| if a < b || a.is_nan() { a } else { b })),
-        5 => (a.maximum(b), binary(|a, b| if a > b || a.is_nan() { a } else { b })),
+        4 => (
+            a.minimum(b),
+            binary(|a, b| if a < b || a.is_nan() { a } else { b }),
+        ),
+        5 => (
+            a.maximum(b),
+            binary(|a, b| if a > b || a.is_nan() { a } else { b }),
+        ),
         6 => {
             let scaled = other.map(|b| x * b);
             (a.add_scaled(x, b), own.zip(&scaled, |a, b| a + b))
@@ -136,7 +151,15 @@ fn step(u: &mut Unstructured, pool: &[(Params, Tensors)]) -> Result<Made> {
         11 => {
             let high = number(u)?;
             let clamped = (x <= high).then(|| {
-                own.map(|a| if a < x { x } else if a > high { high } else { a })
+                own.map(|a| {
+                    if a < x {
+                        x
+                    } else if a > high {
+                        high
+                    } else {
+                        a
+                    }
+                })
             });
             (a.clamp(x, high), clamped)
         }
@@ -159,8 +182,14 @@ fn step(u: &mut Unstructured, pool: &[(Params, Tensors)]) -> Result<Made> {
             for item in &items {
                 pairs.push((&item.0, f64::from(number(u)?)));
             }
-            let own = items.iter().zip(&pairs).map(|(item, (_, weight))| (&item.1, *weight));
-            (weighted_sum(&pairs), Tensors::weighted_sum(&own.collect::<Vec<_>>()))
+            let own = items
+                .iter()
+                .zip(&pairs)
+                .map(|(item, (_, weight))| (&item.1, *weight));
+            (
+                weighted_sum(&pairs),
+                Tensors::weighted_sum(&own.collect::<Vec<_>>()),
+            )
         }
         _ => {
             let items = items(u, pool)?;
@@ -168,9 +197,15 @@ fn step(u: &mut Unstructured, pool: &[(Params, Tensors)]) -> Result<Made> {
             let own: Vec<&Tensors> = items.iter().map(|item| &item.1).collect();
             let count = usize::from(u.int_in_range(0..=12u8)?);
             match u.int_in_range(0..=2)? {
-                0 => (median(&params), Tensors::trimmed(&own, own.len().saturating_sub(1) / 2)),
+                0 => (
+                    median(&params),
+                    Tensors::trimmed(&own, own.len().saturating_sub(1) / 2),
+                ),
                 1 => (trimmed_mean(&params, count), Tensors::trimmed(&own, count)),
-                _ => (mean_near_median(&params, count), Tensors::near_median(&own, count)),
+                _ => (
+                    mean_near_median(&params, count),
+                    Tensors::near_median(&own, count),
+                ),
             }
         }
     })
@@ -255,7 +290,12 @@ fn reduce(u: &mut Unstructured, pool: &[(Params, Tensors)]) -> Result<()> {
             }
         }
         _ => {
-            let known: Option<Vec<Known>> = own.0.values().flatten().map(|value| value.map(Some)).collect();
+            let known: Option<Vec<Known>> = own
+                .0
+                .values()
+                .flatten()
+                .map(|value| value.map(Some))
+                .collect();
             if let Some(known) = known {
                 let expected = known.iter().flatten().position(|value| !value.is_finite());
                 let found = a.first_non_finite().map(|(tensor, index, _)| {

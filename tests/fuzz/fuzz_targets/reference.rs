@@ -24,7 +24,12 @@ fn same(a: f32, b: f32) -> bool {
 impl Tensors {
     pub fn new(tensors: &[(String, Vec<usize>, Vec<f32>)]) -> Self {
         let known = |values: &Vec<f32>| values.iter().copied().map(Some).collect();
-        Self(tensors.iter().map(|(name, _, values)| (name.clone(), known(values))).collect())
+        Self(
+            tensors
+                .iter()
+                .map(|(name, _, values)| (name.clone(), known(values)))
+                .collect(),
+        )
     }
 
     pub fn count(&self) -> usize {
@@ -33,18 +38,33 @@ impl Tensors {
 
     /// Same names, same sizes.
     pub fn alike(&self, other: &Self) -> bool {
-        let sizes = |own: &Self| own.0.iter().map(|(name, values)| (name.clone(), values.len())).collect::<Vec<_>>();
+        let sizes = |own: &Self| {
+            own.0
+                .iter()
+                .map(|(name, values)| (name.clone(), values.len()))
+                .collect::<Vec<_>>()
+        };
         sizes(self) == sizes(other)
     }
 
     pub fn map(&self, op: impl Fn(f32) -> f32) -> Self {
         let each = |values: &Vec<Known>| values.iter().map(|value| value.map(&op)).collect();
-        Self(self.0.iter().map(|(name, values)| (name.clone(), each(values))).collect())
+        Self(
+            self.0
+                .iter()
+                .map(|(name, values)| (name.clone(), each(values)))
+                .collect(),
+        )
     }
 
     pub fn filled(&self, value: f32) -> Self {
         let each = |values: &Vec<Known>| vec![Some(value); values.len()];
-        Self(self.0.iter().map(|(name, values)| (name.clone(), each(values))).collect())
+        Self(
+            self.0
+                .iter()
+                .map(|(name, values)| (name.clone(), each(values)))
+                .collect(),
+        )
     }
 
     pub fn zip(&self, other: &Self, op: impl Fn(f32, f32) -> f32) -> Option<Self> {
@@ -53,14 +73,23 @@ impl Tensors {
                 let pairs = values.iter().zip(&other.0[name]);
                 pairs.map(|(a, b)| Some(op((*a)?, (*b)?))).collect()
             };
-            Self(self.0.iter().map(|(name, values)| (name.clone(), each(name, values))).collect())
+            Self(
+                self.0
+                    .iter()
+                    .map(|(name, values)| (name.clone(), each(name, values)))
+                    .collect(),
+            )
         })
     }
 
     /// Those that `chosen` has.
     pub fn only(&self, chosen: &Params) -> Self {
         let names = chosen.structure().tensors().iter();
-        Self(names.map(|tensor| (tensor.name.clone(), self.0[&tensor.name].clone())).collect())
+        Self(
+            names
+                .map(|tensor| (tensor.name.clone(), self.0[&tensor.name].clone()))
+                .collect(),
+        )
     }
 
     pub fn merge(&self, over: &Self) -> Self {
@@ -71,10 +100,16 @@ impl Tensors {
 
     pub fn weighted_sum(items: &[(&Self, f64)]) -> Option<Self> {
         let (first, _) = items.first()?;
-        Self::columns(&items.iter().map(|(item, _)| *item).collect::<Vec<_>>(), |column| {
-            let terms = column.iter().zip(items).map(|(value, (_, weight))| weight * f64::from(*value));
-            Some(terms.fold(0.0, |sum, term| sum + term) as f32)
-        })
+        Self::columns(
+            &items.iter().map(|(item, _)| *item).collect::<Vec<_>>(),
+            |column| {
+                let terms = column
+                    .iter()
+                    .zip(items)
+                    .map(|(value, (_, weight))| weight * f64::from(*value));
+                Some(terms.fold(0.0, |sum, term| sum + term) as f32)
+            },
+        )
         .filter(|_| first.count() < usize::MAX)
     }
 
@@ -103,7 +138,11 @@ impl Tensors {
             while kept.len() > keep {
                 let below = median - f64::from(kept[0]);
                 let above = f64::from(kept[kept.len() - 1]) - median;
-                kept = if below > above { &kept[1..] } else { &kept[..kept.len() - 1] };
+                kept = if below > above {
+                    &kept[1..]
+                } else {
+                    &kept[..kept.len() - 1]
+                };
             }
             let sum = kept.iter().fold(0.0, |sum, value| sum + f64::from(*value));
             (sum / kept.len() as f64) as f32
@@ -132,12 +171,19 @@ impl Tensors {
         }
         let each = |name: &String, count: usize| {
             let columns = (0..count).map(|index| {
-                let column: Option<Vec<f32>> = items.iter().map(|item| item.0[name][index]).collect();
+                let column: Option<Vec<f32>> =
+                    items.iter().map(|item| item.0[name][index]).collect();
                 pick(&mut column?)
             });
             columns.collect()
         };
-        Some(Self(first.0.iter().map(|(name, own)| (name.clone(), each(name, own.len()))).collect()))
+        Some(Self(
+            first
+                .0
+                .iter()
+                .map(|(name, own)| (name.clone(), each(name, own.len())))
+                .collect(),
+        ))
     }
 
     fn flat(&self) -> Vec<Known> {
@@ -198,7 +244,9 @@ fn fold(a: &[Known], b: &[Known], term: impl Fn(f32, f32) -> f64) -> Option<f64>
             let mut width = LANES / 2;
             while width > 0 {
                 let (low, high) = lanes.split_at_mut(width);
-                low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
+                low.iter_mut()
+                    .zip(high)
+                    .for_each(|(low, high)| *low += *high);
                 width /= 2;
             }
             chunk += lanes[0];

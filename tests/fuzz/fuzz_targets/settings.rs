@@ -13,7 +13,10 @@ use serde_json::Value;
 const MOST: Duration = Duration::from_secs(10);
 
 fuzz_target!(|bytes: &[u8]| {
-    let cut = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    let cut = bytes
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(bytes.len());
     let (description, settings) = bytes.split_at(cut);
     let settings = settings.get(1..).unwrap_or_default();
     let Ok(description) = serde_json::from_slice::<Description>(description) else {
@@ -26,13 +29,21 @@ fuzz_target!(|bytes: &[u8]| {
     let started = Instant::now();
     let mut plugin = partitioner();
     plugin.description = description;
-    let _ = (plugin.settings(), plugin.scores(), plugin.gives("a"), plugin.asks("judge"));
+    let _ = (
+        plugin.settings(),
+        plugin.scores(),
+        plugin.gives("a"),
+        plugin.asks("judge"),
+    );
     match Partitioner::new(plugin, &settings) {
         Ok(partitioner) => {
             let _ = partitioner.clients_from_data();
         }
         Err(error) => {
-            let expected = matches!(error, PluginError::BadDescription { .. } | PluginError::Settings { .. });
+            let expected = matches!(
+                error,
+                PluginError::BadDescription { .. } | PluginError::Settings { .. }
+            );
             assert!(expected, "{error:?}");
             let _ = error.to_string();
         }
@@ -45,10 +56,16 @@ fn partitioner() -> Plugin {
     static READY: OnceLock<(tempfile::TempDir, Sandbox, Vec<u8>)> = OnceLock::new();
     let (_, sandbox, bytes) = READY.get_or_init(|| {
         let text = include_str!("../../hostile/partitioner.wat");
-        let text = text.replace("BODY", "nop").replace("EXPORT", "partitioner@0.1.0");
+        let text = text
+            .replace("BODY", "nop")
+            .replace("EXPORT", "partitioner@0.1.0");
         let cache = tempfile::tempdir().expect("a folder");
         let sandbox = Sandbox::new(Limits::default(), cache.path(), Arc::new(|_| {}));
-        (cache, sandbox.expect("a sandbox"), wat::parse_str(text).expect("it is valid"))
+        (
+            cache,
+            sandbox.expect("a sandbox"),
+            wat::parse_str(text).expect("it is valid"),
+        )
     });
     Plugin::load(sandbox, "fuzzed", bytes).expect("it is a partitioner")
 }

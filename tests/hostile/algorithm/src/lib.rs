@@ -57,11 +57,11 @@ enum Deed {
     Handles,
     /// Messages that nobody gets.
     Messages,
-    /// Lists of a million items.
+    /// Sums of a quarter of a million items.
     Lists,
-    /// The median of a million.
+    /// The median of a quarter of a million.
     Columns,
-    /// Distances of a million to each other.
+    /// Distances of a quarter of a million to each other.
     Pairs,
     /// An expression of which everything is needed at once.
     Wide,
@@ -166,17 +166,25 @@ impl Hostile {
                 }
             }
             Deed::Lists => {
-                let items: Vec<(&Params, f64)> = many(1 << 18).into_iter().map(|item| (item, 1.0)).collect();
+                let items: Vec<(&Params, f64)> =
+                    many(1 << 18).into_iter().map(|item| (item, 1.0)).collect();
                 loop {
                     std::mem::forget(weighted_sum(&items));
                 }
             }
-            Deed::Columns => drop(median(&many(1 << 19))),
-            Deed::Pairs => drop(pairwise_distances(&many(1 << 19))),
+            Deed::Columns => drop(median(&many(1 << 18))),
+            Deed::Pairs => drop(pairwise_distances(&many(1 << 18))),
             Deed::Wide => {
-                let parts: Vec<Params> = (0..20_000u16).map(|part| params.offset(f32::from(part))).collect();
-                let forth = parts.iter().fold(params.scale(1.0), |all, part| all.maximum(part));
-                let back = parts.iter().rev().fold(forth, |all, part| all.minimum(part));
+                let parts: Vec<Params> = (0..20_000u16)
+                    .map(|part| params.offset(f32::from(part)))
+                    .collect();
+                let forth = parts
+                    .iter()
+                    .fold(params.scale(1.0), |all, part| all.maximum(part));
+                let back = parts
+                    .iter()
+                    .rev()
+                    .fold(forth, |all, part| all.minimum(part));
                 black_box(back.norm());
             }
             Deed::Chain => {
@@ -190,9 +198,12 @@ impl Hostile {
                     let chosen = names.iter().enumerate();
                     let chosen = chosen.filter(|(place, _)| choice >> (place % 60) & 1 == 1);
                     let chosen: Vec<&str> = chosen.map(|(_, name)| name.as_str()).collect();
-                    let part = chosen.iter().skip(1).fold(params.select(chosen[0]), |part, name| {
-                        part.merge(&params.select(name))
-                    });
+                    let part = chosen
+                        .iter()
+                        .skip(1)
+                        .fold(params.select(chosen[0]), |part, name| {
+                            part.merge(&params.select(name))
+                        });
                     all.push(part);
                 }
             }
@@ -204,7 +215,9 @@ impl Hostile {
     fn flood(&self, state: &State, params: Option<&Params>) {
         let chunk = vec![7u8; 1 << 20];
         match self.deed {
-            Deed::StateBytes => (0..1000).for_each(|name: u32| state.put_bytes(&name.to_string(), &chunk)),
+            Deed::StateBytes => {
+                (0..1000).for_each(|name: u32| state.put_bytes(&name.to_string(), &chunk))
+            }
             Deed::StateNames => {
                 (0..20_000).for_each(|name: u32| state.put_bytes(&name.to_string(), &[]));
             }
@@ -237,7 +250,13 @@ impl Algorithm for Hostile {
         self.act(Hook::Start, self.round, &around)
     }
 
-    fn sample(&self, round: &Round, clients: &[Client], count: u32, state: &State) -> Result<Option<Vec<u32>>> {
+    fn sample(
+        &self,
+        round: &Round,
+        clients: &[Client],
+        count: u32,
+        state: &State,
+    ) -> Result<Option<Vec<u32>>> {
         let around = Around {
             state: Some(state),
             ..Around::default()
@@ -310,7 +329,13 @@ impl Algorithm for Hostile {
         self.act(Hook::Finish, round.number(), &around)
     }
 
-    fn aggregate(&self, round: &Round, global: &Params, updates: &Updates, state: &State) -> Result<Params> {
+    fn aggregate(
+        &self,
+        round: &Round,
+        global: &Params,
+        updates: &Updates,
+        state: &State,
+    ) -> Result<Params> {
         let around = Around {
             params: Some(global),
             state: Some(state),
