@@ -77,6 +77,22 @@ mod profile;
 #[path = "features/native.rs"]
 mod native;
 
+/// An algorithm that misbehaves in any hook: bounded, typed, without a trace.
+#[path = "features/hostile.rs"]
+mod hostile;
+
+/// Components that no compiler makes: modules, descriptions, handles, pointers that lie.
+#[path = "features/hostile_components.rs"]
+mod hostile_components;
+
+/// Runs whose algorithm fails: what was recorded stays, memory is bounded, and they can go on.
+#[path = "features/hostile_runs.rs"]
+mod hostile_runs;
+
+/// What fuzzing found, again.
+#[path = "features/fuzzed.rs"]
+mod fuzzed;
+
 /// Files of outputs, benchmarks, judges, and evaluation in runs.
 #[path = "features/evaluation.rs"]
 mod evaluation;

@@ -85,7 +85,8 @@ impl Worksite<'_> {
             ..round
         };
         let objective = algorithm.begin(local, &global, &received, &mut home.state)?;
-        check_keep(&objective, &global)?;
+        check_keep(&objective, &global)
+            .with_context(|| format!("plugin `{}`, call `begin`", algorithm.plugin().name))?;
         let start = match &home.kept {
             Some(kept) => global.merge(kept)?,
             None => global.clone(),

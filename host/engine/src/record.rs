@@ -279,9 +279,12 @@ impl Record {
         for note in notes {
             match note.said {
                 Said::Log { level, message } => {
+                    // A line that follows must not pass for one of the host's.
+                    let message = message.replace('\n', "\n  ");
                     self.log(&format!("{level} {}.{}: {message}", note.plugin, note.call))?;
                 }
                 Said::Report { name, value } => {
+                    let name = name.replace('\n', " ");
                     self.log(&format!(
                         "report {}.{}: {name} = {value}",
                         note.plugin, note.call

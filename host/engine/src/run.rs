@@ -1,5 +1,6 @@
 //! The rounds of a run: sample, train, aggregate, evaluate, record.
 
+use std::cmp::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use folkmoot_data::Progress;
 use folkmoot_federation::{Federation, InProcess};
 use folkmoot_params::Params;
-use folkmoot_plugin::{Client, Listener, Message, Note, Profile, Round, State, Update};
+use folkmoot_plugin::{Client, Listener, Message, Note, Profile, Round, Said, State, Update};
 use folkmoot_train::{Base, Schedule, Training};
 use rand::seq::index::sample;
 
@@ -54,6 +55,21 @@ pub enum Event {
     Scored(Row),
 }
 
+/// Lines that plugins say until the run takes them; each has up to 1 KiB.
+const MOST_NOTES: usize = 100_000;
+
+/// A word on those that are not kept, from the plugin that says the first of them.
+fn too_many(note: Note) -> Note {
+    let (level, message) = (
+        "warn".into(),
+        format!("more than {MOST_NOTES} lines in one round: the rest is dropped"),
+    );
+    Note {
+        said: Said::Log { level, message },
+        ..note
+    }
+}
+
 /// What plugins say during a run, until the run takes it.
 #[derive(Clone, Default)]
 pub struct Notes(Arc<Mutex<Vec<Note>>>);
@@ -64,7 +80,12 @@ impl Notes {
         let notes = self.0.clone();
         Arc::new(move |note| {
             if let Ok(mut notes) = notes.lock() {
-                notes.push(note);
+                // A call says little, but a round has many calls.
+                match notes.len().cmp(&MOST_NOTES) {
+                    Ordering::Less => notes.push(note),
+                    Ordering::Equal => notes.push(too_many(note)),
+                    Ordering::Greater => {}
+                }
             }
         })
     }
@@ -91,13 +112,28 @@ pub struct Outcome {
     pub training_seconds: f64,
 }
 
-/// Runs `setup` into `record`; `renew` may replace the algorithm between rounds.
+/// Runs `setup` into `record`; `renew` may replace the algorithm between rounds. If it fails, the rounds before stay
+/// recorded, and so does what plugins said.
 pub fn run(
     setup: &Setup,
     record: &mut Record,
     notes: &Notes,
     on: &(dyn Fn(Event) + Sync),
     renew: Option<Renewal>,
+) -> Result<Outcome> {
+    let outcome = rounds(setup, record, notes, on);
+    if let Err(error) = &outcome {
+        record.notes(notes.take())?;
+        record.log(&format!("failed: {error:#}"))?;
+    }
+    outcome
+}
+
+fn rounds(
+    setup: &Setup,
+    record: &mut Record,
+    notes: &Notes,
+    on: &(dyn Fn(Event) + Sync),
 ) -> Result<Outcome> {
     on(Event::Note(format!(
         "reading the model `{}`",
@@ -165,7 +201,8 @@ pub fn run(
         let started = Instant::now();
         let round = setup.round(number);
         exchange.advance(number - 1, number)?;
-        let cohort = run.sample(round, &mut state)?;
+        let at = || format!("round {number}");
+        let cohort = run.sample(round, &mut state).with_context(at)?;
         let (updates, dropped, train_seconds) = run.train(round, &cohort, &global, &mut state)?;
         for Dropped { client, cause } in &dropped {
             let said = format!("round {number}: client {client} is left out: {cause}");
@@ -175,7 +212,8 @@ pub fn run(
         let next = setup
             .algorithm
             .get()
-            .aggregate(round, &global, &updates, &mut state)?;
+            .aggregate(round, &global, &updates, &mut state)
+            .with_context(at)?;
         let step_norm = next.sub(&global)?.norm();
         let before = std::mem::replace(&mut global, next);
         let mut spent = Seconds {
@@ -183,7 +221,8 @@ pub fn run(
             ..Seconds::default()
         };
         let mut last = number == setup.experiment.rounds;
-        let seen = run.evaluate_between(record, number, &global, &mut spent)?;
+        let seen = run.evaluate_between(record, number, &global, &mut spent);
+        let seen = seen.with_context(at)?;
         if seen.stop {
             last = true;
             let stop = setup.experiment.evaluation.stop.as_ref();
@@ -201,7 +240,8 @@ pub fn run(
             &updates,
             &mut spent,
             last,
-        )?;
+        )
+        .with_context(at)?;
         let due = last || number.is_multiple_of(setup.experiment.checkpoint.every);
         if due {
             record.adapter(setup, &format!("round-{number:04}"), &global)?;
@@ -335,9 +375,6 @@ impl Run<'_> {
             }
         };
         cohort.sort_unstable();
-        let algorithm = &algorithm.plugin().name;
-        check_chosen(&cohort, clients)
-            .map_err(|cause| anyhow!("round {}: `{algorithm}` {cause}", round.number))?;
         Ok(cohort)
     }
 
@@ -357,7 +394,9 @@ impl Run<'_> {
         });
         let messages = cohort.iter().map(|client| {
             let client = &self.clients[*client as usize];
-            Ok(self.setup.algorithm.get().configure(round, client, state)?)
+            let at = || format!("round {number}, client {}", client.id);
+            let message = self.setup.algorithm.get().configure(round, client, state);
+            message.with_context(at)
         });
         let messages = messages.collect::<Result<Vec<Message>>>()?;
         self.site.publish(round, cohort, global, &messages)?;
@@ -499,20 +538,6 @@ fn clients(setup: &Setup) -> Vec<Client> {
         ..Client::default()
     };
     shards.map(client).collect()
-}
-
-/// Refuses a cohort, in ascending order, that is no choice among so many clients.
-pub(crate) fn check_chosen(cohort: &[u32], clients: usize) -> Result<(), String> {
-    if cohort.is_empty() {
-        return Err("chose no client".into());
-    }
-    if let Some(pair) = cohort.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(format!("chose client {} twice", pair[0]));
-    }
-    match cohort.iter().find(|client| **client as usize >= clients) {
-        Some(client) => Err(format!("chose client {client} of {clients}")),
-        None => Ok(()),
-    }
 }
 
 fn client_line(round: u32, update: &Update) -> ClientLine<'_> {

@@ -15,6 +15,9 @@ use crate::expression::{Binary, Expression, Pick, Unary};
 use crate::source::Source;
 use crate::{Params, ParamsError, Seed, Structure};
 
+/// Items of a column at most: sorting them takes a block of each, on every thread.
+const MOST_ITEMS: usize = 1 << 14;
+
 /// Scalars that are drawn from one seed.
 const DRAWN: usize = 65_536;
 
@@ -216,6 +219,13 @@ fn columns(
             found,
         });
     }
+    if items.len() > MOST_ITEMS {
+        return Err(ParamsError::TooMany {
+            operation,
+            most: MOST_ITEMS,
+            found: items.len(),
+        });
+    }
     let structure = common(operation, items.iter().copied())?;
     let items = items.iter().map(|item| (*item).clone()).collect();
     Ok(Params::recorded(
@@ -286,6 +296,9 @@ mod tests {
         assert_eq!(b.values(), [30.0]);
         assert_eq!(x.merge(&b).unwrap().values(), [1.0, 2.0, 30.0]);
         assert!(x.select("*.c").is_err());
+        let many = vec![&x; MOST_ITEMS + 1];
+        let error = median(&many).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(error, "median takes at most 16384 items, got 16385");
     }
 
     #[test]

@@ -29,6 +29,14 @@ pub enum ParamsError {
         needed: usize,
         found: usize,
     },
+    /// An operation over a list that has more items than it takes.
+    TooMany {
+        operation: &'static str,
+        most: usize,
+        found: usize,
+    },
+    /// An expression that would take more than it may to be evaluated.
+    TooLarge { what: &'static str, most: usize },
     /// A glob or an interval that selects nothing.
     Empty { selection: String },
     /// Raw access outside the scalars.
@@ -70,6 +78,15 @@ impl fmt::Display for ParamsError {
                 needed,
                 found,
             } => write!(f, "{operation} needs at least {needed} items, got {found}"),
+            Self::TooMany {
+                operation,
+                most,
+                found,
+            } => write!(f, "{operation} takes at most {most} items, got {found}"),
+            Self::TooLarge { what, most } => write!(
+                f,
+                "the expression needs more than {most} {what}\n\nhint: put a part of it into a state or read a scalar of it, so that this part is evaluated alone"
+            ),
             Self::Empty { selection } => write!(f, "`{selection}` selects nothing"),
             Self::OutOfRange {
                 offset,

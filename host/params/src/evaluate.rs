@@ -106,7 +106,7 @@ fn run(
     folds: &[Fold],
     deadline: Option<Instant>,
 ) -> Result<Vec<f64>, ParamsError> {
-    let programs = compile(roots, &domain);
+    let programs = compile(roots, &domain, deadline)?;
     let starts = domain.clone().step_by(CHUNK);
     let mut chunks: Vec<(Range<usize>, Vec<&mut [f32]>)> = starts
         .map(|start| (start..domain.end.min(start + CHUNK), Vec::new()))

@@ -4,15 +4,22 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::expression::{Binary, Expression, Node, Unary, View};
 use crate::kernels::TOGETHER;
 use crate::network::Columns;
 use crate::source::Source;
-use crate::{Params, Structure};
+use crate::{Params, ParamsError, Structure};
 
 /// Scalars from which on a result is written past the caches.
 const STREAMED: usize = 1 << 21;
+
+/// Results that are kept at once, a block of each on every thread, at most.
+const MOST_REGISTERS: usize = 1 << 14;
+
+/// Steps of all programs of one evaluation at most.
+const MOST_STEPS: usize = 1 << 22;
 
 /// Where a step finds a block of scalars.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,20 +101,37 @@ pub(crate) struct Roots<'a> {
     pub(crate) folded: &'a [Params],
 }
 
-/// The programs for the tensors that `domain` touches, in storage order.
-pub(crate) fn compile(roots: &Roots, domain: &Range<usize>) -> Vec<Program> {
+/// The programs for the tensors that `domain` touches, in storage order. Refuses what would take more memory than
+/// the operands themselves may: who records an expression may be a stranger.
+pub(crate) fn compile(
+    roots: &Roots,
+    domain: &Range<usize>,
+    deadline: Option<Instant>,
+) -> Result<Vec<Program>, ParamsError> {
     let tensors = roots.structure.tensors();
-    let mut programs = Vec::new();
+    let (mut programs, mut steps) = (Vec::new(), 0);
     let mut tensor = tensors.partition_point(|tensor| tensor.range().end <= domain.start);
     while tensor < tensors.len() && tensors[tensor].offset < domain.end {
         let mut graph = Graph::new(roots.structure, tensor);
         let stored: Vec<usize> = roots.stored.iter().map(|root| graph.lower(root)).collect();
         let folded: Vec<usize> = roots.folded.iter().map(|root| graph.lower(root)).collect();
         let end = graph.end;
-        programs.push(graph.emit(&stored, &folded));
+        let program = graph.emit(&stored, &folded);
+        steps += program.steps.len();
+        let too_large = |what, most| Err(ParamsError::TooLarge { what, most });
+        if program.registers.max(program.sums) > MOST_REGISTERS {
+            return too_large("results at once", MOST_REGISTERS);
+        }
+        if steps > MOST_STEPS {
+            return too_large("steps", MOST_STEPS);
+        }
+        if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+            return Err(ParamsError::OutOfTime);
+        }
+        programs.push(program);
         tensor = end;
     }
-    programs
+    Ok(programs)
 }
 
 /// An operation on others of the same graph; operands come before it.

@@ -6,6 +6,9 @@ use crate::algebra::common;
 use crate::evaluate::{Fold, commit, fold};
 use crate::{Params, ParamsError};
 
+/// Items of which every pair has a distance at most: 8 million pairs.
+const MOST_PAIRED: usize = 1 << 12;
+
 /// Evaluates expressions and reduces them, up to a deadline.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Evaluator {
@@ -88,6 +91,13 @@ impl Evaluator {
 
     /// Squared L2 distance of every pair, row-major upper triangle without the diagonal.
     pub fn pairwise_distances(&self, items: &[&Params]) -> Result<Vec<f64>, ParamsError> {
+        if items.len() > MOST_PAIRED {
+            return Err(ParamsError::TooMany {
+                operation: "pairwise-distances",
+                most: MOST_PAIRED,
+                found: items.len(),
+            });
+        }
         let structure = common("pairwise-distances", items.iter().copied())?;
         let operands: Vec<Params> = items.iter().map(|item| (*item).clone()).collect();
         let pairs = (0..items.len()).flat_map(|a| (a + 1..items.len()).map(move |b| (a, b)));

@@ -31,7 +31,14 @@ impl Tensor {
 }
 
 /// Structures that are in use, by their hash.
-static KNOWN: LazyLock<Mutex<HashMap<u64, Vec<Weak<Structure>>>>> = LazyLock::new(Mutex::default);
+static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
+
+#[derive(Default)]
+struct Known {
+    structures: HashMap<u64, Vec<Weak<Structure>>>,
+    /// How many hashes are kept until those of which no structure is in use any more are let go of.
+    until: usize,
+}
 
 /// The tensors of a [`crate::Params`], ordered by name. Equal structures are one and the same, so that
 /// a hundred updates are compared by their addresses.
@@ -67,7 +74,14 @@ impl Structure {
         let mut hasher = DefaultHasher::new();
         self.hash(&mut hasher);
         let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-        let alike = known.entry(hasher.finish()).or_default();
+        if known.structures.len() >= known.until.max(1024) {
+            let used = |_: &u64, alike: &mut Vec<Weak<Self>>| {
+                alike.iter().any(|weak| weak.strong_count() > 0)
+            };
+            known.structures.retain(used);
+            known.until = 2 * known.structures.len();
+        }
+        let alike = known.structures.entry(hasher.finish()).or_default();
         alike.retain(|weak| weak.strong_count() > 0);
         if let Some(found) = alike
             .iter()

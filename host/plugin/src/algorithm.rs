@@ -1,15 +1,18 @@
 //! An algorithm with its settings. Wrappers convert, call and convert back; they hold no logic.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use folkmoot_params::{Objective, Params, Seed};
+use folkmoot_params::{Objective, Params, ParamsError, Seed};
 use serde_json::Value;
 use wasmtime::component::Resource;
 
 use crate::bindings::exports::folkmoot::plugin::algorithm::Guest;
 use crate::block_kernel;
 use crate::call::{Called, called_fallibly, explain};
+use crate::host::quota::Letter;
 use crate::host::run::{Cohort, Drawing, Stated};
+use crate::host::{Host, plain};
 use crate::native::abi::Hook;
 use crate::session::{Exports, Session, lent};
 use crate::settings::check_settings;
@@ -113,6 +116,10 @@ impl Algorithm {
         })?;
         let answer = done.called.answer.take();
         done.called.host.copied_out(&answer);
+        if let Some(chosen) = &answer {
+            let checked = check_choice(chosen, clients);
+            checked.map_err(|cause| self.plugin.bad_output("sample", cause))?;
+        }
         self.commit("sample", done, state, Vec::new())?;
         Ok(answer)
     }
@@ -133,7 +140,7 @@ impl Algorithm {
             let table = &mut session.host().table;
             let round = table.push(Drawing::new(round, seed))?;
             let client = table.push(client.clone())?;
-            let message = table.push(Message::default())?;
+            let message = table.push(Letter::Own(Message::default()))?;
             to = message.rep();
             let given = vec![
                 settings.into(),
@@ -147,10 +154,8 @@ impl Algorithm {
                 guest.call_configure(store, settings, round, client, lent(state), message)
             })
         })?;
-        let message: Message = self.take(&mut done, "configure", to)?;
-        let wanted = message.params.values().cloned().collect();
-        self.commit("configure", done, state, wanted)?;
-        Ok(message)
+        let message: Letter = self.take(&mut done, "configure", to)?;
+        self.post("configure", done, state, message.into_message())
     }
 
     /// What is added to a client's local training.
@@ -170,7 +175,7 @@ impl Algorithm {
             let host = session.host();
             let round = host.table.push(Drawing::new(round, seed))?;
             let global = host.give(global.clone())?;
-            let received = host.table.push(received.clone())?;
+            let received = host.table.push(Letter::Own(received.clone()))?;
             let handle = host.table.push(Stated::default())?;
             objective = handle.rep();
             let given = vec![
@@ -203,7 +208,15 @@ impl Algorithm {
             wanted.extend(own.proximal.iter().map(|(_, reference)| reference.clone()));
             wanted.extend(own.linear.iter().chain(&own.correct).cloned());
         }
-        self.commit("begin", done, state, wanted)?;
+        let mut after = state.clone();
+        self.commit("begin", done, &mut after, wanted.clone())?;
+        for term in &wanted {
+            let same = global.check_same_structure(term);
+            let bad = |error: ParamsError| format!("a term of the objective: {error}");
+            same.map_err(|error| self.plugin.bad_output("begin", bad(error)))?;
+            self.finite("begin", "a term of the objective", term)?;
+        }
+        *state = after;
         Ok(objective)
     }
 
@@ -224,8 +237,8 @@ impl Algorithm {
             let table = &mut session.host().table;
             let round = table.push(Drawing::new(round, seed))?;
             let training = table.push(training.clone())?;
-            let received = table.push(received.clone())?;
-            let message = table.push(Message::default())?;
+            let received = table.push(Letter::Own(received.clone()))?;
+            let message = table.push(Letter::Own(Message::default()))?;
             to = message.rep();
             let given = vec![
                 settings.into(),
@@ -249,10 +262,8 @@ impl Algorithm {
                 )
             })
         })?;
-        let message: Message = self.take(&mut done, "finish", to)?;
-        let wanted = message.params.values().cloned().collect();
-        self.commit("finish", done, state, wanted)?;
-        Ok(message)
+        let message: Letter = self.take(&mut done, "finish", to)?;
+        self.post("finish", done, state, message.into_message())
     }
 
     /// The next global parameters: same structure as `global`, all finite.
@@ -310,13 +321,39 @@ impl Algorithm {
 
     /// The next global parameters, evaluated, which must be finite.
     fn checked(&self, next: Params) -> Result<Params, PluginError> {
-        match next.first_non_finite() {
-            None => Ok(next),
+        self.finite("aggregate", "next global parameters", &next)?;
+        Ok(next)
+    }
+
+    fn finite(&self, call: &'static str, what: &str, params: &Params) -> Result<(), PluginError> {
+        match params.first_non_finite() {
+            None => Ok(()),
             Some((tensor, index, value)) => Err(self.plugin.bad_output(
-                "aggregate",
-                format!("next global parameters: tensor `{tensor}` holds {value} at {index}"),
+                call,
+                format!("{what}: tensor `{tensor}` holds {value} at {index}"),
             )),
         }
+    }
+
+    /// Ends a call that made a message: one that is refused leaves no trace in the state.
+    fn post<T>(
+        &self,
+        call: &'static str,
+        done: Done<T>,
+        state: &mut State,
+        message: Message,
+    ) -> Result<Message, PluginError> {
+        let checked = message.check(&self.plugin.sandbox.limits);
+        checked.map_err(|failure| self.plugin.failed(call, failure))?;
+        let wanted = message.params.values().cloned().collect();
+        let mut after = state.clone();
+        self.commit(call, done, &mut after, wanted)?;
+        for (name, params) in &message.params {
+            let what = format!("message `{}`", plain(name, 80));
+            self.finite(call, &what, params)?;
+        }
+        *state = after;
+        Ok(message)
     }
 
     fn seed(&self, call: &str, round: Round) -> Seed {
@@ -354,6 +391,8 @@ impl Algorithm {
     ) -> Result<bool, PluginError> {
         let rep = done.state;
         let after: State = self.take(&mut done, call, rep)?;
+        let checked = after.check(&self.plugin.sandbox.limits);
+        checked.map_err(|failure| self.plugin.failed(call, failure))?;
         wanted.extend(after.params.values().cloned());
         let evaluated = done
             .called
@@ -378,6 +417,26 @@ impl Algorithm {
         let taken = done.called.host.table.delete(Resource::<R>::new_own(rep));
         taken.map_err(|error| self.plugin.bad_output(call, error.to_string()))
     }
+}
+
+/// Refuses a choice of nobody, of somebody twice, or of a stranger; `clients` are in ascending id.
+fn check_choice(chosen: &[u32], clients: &[Client]) -> Result<(), String> {
+    if chosen.is_empty() {
+        return Err("it chose no client".into());
+    }
+    let mut met = BTreeSet::new();
+    for id in chosen {
+        if clients
+            .binary_search_by_key(id, |client| client.id)
+            .is_err()
+        {
+            return Err(format!("it chose client {id} of {}", clients.len()));
+        }
+        if !met.insert(id) {
+            return Err(format!("it chose client {id} twice"));
+        }
+    }
+    Ok(())
 }
 
 /// A call that came back, and where its state lies.

@@ -19,7 +19,7 @@ wasmtime::component::bindgen!({
         "folkmoot:plugin/params.writer": crate::host::params::Writing,
         "folkmoot:plugin/run.round": crate::host::run::Drawing,
         "folkmoot:plugin/run.client": crate::host::run::Client,
-        "folkmoot:plugin/run.message": crate::host::run::Message,
+        "folkmoot:plugin/run.message": crate::host::quota::Letter,
         "folkmoot:plugin/run.state": crate::host::run::State,
         "folkmoot:plugin/run.update": crate::host::run::Answered,
         "folkmoot:plugin/run.updates": crate::host::run::Cohort,

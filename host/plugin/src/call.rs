@@ -3,14 +3,18 @@
 use std::time::Instant;
 
 use wasmtime::Trap;
+use wasmtime::component::ResourceTableError;
 
 use crate::component::Code;
-use crate::host::{Host, HostRefusal};
+use crate::host::{Host, HostRefusal, plain};
 use crate::sandbox::Said;
 use crate::session::Session;
 use crate::{Failure, Limits, Plugin, PluginError};
 
 use folkmoot_params::Seed;
+
+/// Bytes of what a plugin says of its failure.
+const MESSAGE: usize = 4096;
 
 /// An answer, and the host that still holds the resources the call worked on.
 pub(crate) struct Called<T> {
@@ -66,7 +70,10 @@ pub(crate) fn called_fallibly<T>(
     let Called { answer, host } = called(plugin, call, seed, run)?;
     match answer {
         Ok(answer) => Ok(Called { answer, host }),
-        Err(message) => Err(plugin.failed(call, Failure::Refused { message })),
+        Err(message) => {
+            let message = plain(&message, MESSAGE);
+            Err(plugin.failed(call, Failure::Refused { message }))
+        }
     }
 }
 
@@ -92,9 +99,14 @@ pub(crate) fn explain(error: &wasmtime::Error, host: &Host, limits: &Limits) -> 
             limit: refusal.limit,
         };
     }
+    if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+        return Failure::OutOfHandles {
+            limit: limits.handles,
+        };
+    }
     if let Some(HostRefusal(cause)) = error.downcast_ref::<HostRefusal>() {
         return Failure::Trapped {
-            cause: cause.clone(),
+            cause: plain(cause, MESSAGE),
         };
     }
     let panicked = host.said.iter().rev().find_map(|said| match said {

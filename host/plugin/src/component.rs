@@ -17,7 +17,7 @@ use crate::native::abi::{Hook, Interface};
 use crate::sandbox::{CompileError, Note, Said, Sandbox};
 use crate::session::Describing;
 use crate::settings::{Setting, settings};
-use crate::{Failure, PluginError};
+use crate::{Failure, PluginError, schema};
 
 /// What is said of a native plugin wherever it is used.
 const UNSANDBOXED: &str =
@@ -47,6 +47,9 @@ impl fmt::Display for Kind {
         write!(f, "{}{noun}", if f.alternate() { article } else { "" })
     }
 }
+
+/// Bytes of a description.
+const DESCRIPTION: usize = 256 << 10;
 
 /// What a plugin says of itself.
 #[derive(Clone, Deserialize, Debug)]
@@ -318,10 +321,32 @@ impl Plugin {
             Ok(text)
         })?
         .answer;
-        serde_json::from_str(&text).map_err(|error| PluginError::BadDescription {
+        let bad = |cause: String| PluginError::BadDescription {
             plugin: self.name.clone(),
-            cause: error.to_string(),
-        })
+            cause,
+        };
+        if text.len() > DESCRIPTION {
+            let most = DESCRIPTION >> 10;
+            return Err(bad(format!(
+                "it has {} bytes, more than {most} KiB",
+                text.len()
+            )));
+        }
+        // People read it on a terminal.
+        let strange = |c: &char| c.is_control() && *c != '\n' && *c != '\t';
+        let description: Description =
+            serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
+        let told = std::iter::once(&description.summary).chain(&description.references);
+        if told.flat_map(|text| text.chars()).any(|c| strange(&c)) {
+            return Err(bad("its summary holds control characters".into()));
+        }
+        let schema = schema::check(&description.settings);
+        schema.map_err(|cause| {
+            bad(format!(
+                "settings are no JSON Schema that is taken: {cause}"
+            ))
+        })?;
+        Ok(description)
     }
 
     /// The error of a call whose answer makes no sense.

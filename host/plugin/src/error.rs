@@ -72,6 +72,8 @@ pub enum Failure {
     },
     /// It asked for more operations on parameters than it may.
     OutOfOperations { limit: usize },
+    /// It holds more handles than it may.
+    OutOfHandles { limit: usize },
     /// It answered something that makes no sense.
     BadOutput { cause: String },
 }
@@ -165,6 +167,9 @@ impl fmt::Display for Failure {
                     f,
                     "out of operations: asked for more than {limit} on parameters"
                 )
+            }
+            Self::OutOfHandles { limit } => {
+                write!(f, "out of handles: asked for more than {limit} at once")
             }
             Self::BadOutput { cause } => write!(f, "bad answer: {cause}"),
         }

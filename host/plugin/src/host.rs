@@ -8,6 +8,7 @@
 pub(crate) mod data;
 pub(crate) mod evaluation;
 pub(crate) mod params;
+pub(crate) mod quota;
 pub(crate) mod run;
 
 use std::fmt;
@@ -20,6 +21,9 @@ use wasmtime::component::{Resource, ResourceTable};
 use crate::limits::{Limiter, Refusal};
 use crate::profile::{Copied, Profiler, Usage};
 use crate::sandbox::{Listener, Note, Said, Sandbox};
+
+/// Bytes that a tensor's name, shape and place take.
+const TENSOR: usize = 256;
 
 /// Longest log line, in bytes.
 const LINE: usize = 1024;
@@ -43,10 +47,11 @@ pub(crate) struct Host {
     arithmetic: Duration,
     written: usize,
     params_limit: usize,
+    retained_limit: usize,
     operations: usize,
     operations_limit: usize,
     log_lines: usize,
-    /// Bytes of questions, observations and scores that it leaves.
+    /// Bytes that it leaves beside parameters.
     retained: usize,
     /// Answers that it asked for.
     texts: usize,
@@ -67,6 +72,20 @@ impl fmt::Display for HostRefusal {
 
 impl std::error::Error for HostRefusal {}
 
+/// At most `most` bytes of a text, without characters that command a terminal.
+pub(crate) fn plain(text: &str, most: usize) -> String {
+    let mut end = most.min(text.len());
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let command = |c: char| c.is_control() && c != '\n' && c != '\t';
+    let mut plain = text[..end].replace(command, "\u{fffd}");
+    if end < text.len() {
+        plain.push('…');
+    }
+    plain
+}
+
 /// The error that ends a call with this message.
 pub(crate) fn refuse(message: impl Into<String>) -> wasmtime::Error {
     wasmtime::Error::new(HostRefusal(message.into()))
@@ -79,8 +98,10 @@ pub(crate) fn refuse_params(operation: &str) -> impl FnOnce(ParamsError) -> wasm
 
 impl Host {
     pub(crate) fn new(sandbox: &Sandbox, plugin: &str, call: &'static str, seed: Seed) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(sandbox.limits.handles);
         Self {
-            table: ResourceTable::new(),
+            table,
             limiter: sandbox.limiter(),
             seed,
             said: Vec::new(),
@@ -93,6 +114,7 @@ impl Host {
             arithmetic: sandbox.limits.arithmetic,
             written: 0,
             params_limit: sandbox.limits.params,
+            retained_limit: sandbox.limits.retained,
             operations: 0,
             operations_limit: sandbox.limits.operations,
             log_lines: sandbox.limits.log_lines,
@@ -122,17 +144,46 @@ impl Host {
 
     /// Hands parameters to the plugin, evaluated or not.
     pub(crate) fn give(&mut self, params: Params) -> wasmtime::Result<Resource<Params>> {
-        self.operations += 1;
+        self.operate(1)?;
+        Ok(self.table.push(params)?)
+    }
+
+    /// Counts operations; one over a list counts as many as the list has items, since each is recorded.
+    pub(crate) fn operate(&mut self, operations: usize) -> wasmtime::Result<()> {
+        self.operations = self.operations.saturating_add(operations);
         if self.operations > self.operations_limit {
             self.exhausted = true;
             return Err(refuse("quota of operations exceeded"));
         }
-        Ok(self.table.push(params)?)
+        Ok(())
+    }
+
+    /// Counts bytes that the host keeps of this call beside parameters.
+    pub(crate) fn retain(&mut self, bytes: usize) -> wasmtime::Result<()> {
+        self.retained = self.retained.saturating_add(bytes.saturating_add(64));
+        if self.retained > self.retained_limit {
+            return Err(refuse(format!(
+                "a call may leave {} MiB with the host beside parameters, and this one leaves more",
+                self.retained_limit >> 20
+            )));
+        }
+        Ok(())
+    }
+
+    /// Counts the names of a structure that no other parameters have.
+    pub(crate) fn retain_structure(&mut self, params: &Params) -> wasmtime::Result<()> {
+        let structure = params.structure();
+        match Arc::strong_count(structure) {
+            1 => self.retain(structure.tensors().len() * TENSOR),
+            _ => Ok(()),
+        }
     }
 
     /// Counts parameters that the host will have to write for this call.
     pub(crate) fn reserve(&mut self, params: &Params) -> wasmtime::Result<()> {
-        self.written += params.count() * 4;
+        self.written = self
+            .written
+            .saturating_add(params.count().saturating_mul(4));
         if self.written > self.params_limit {
             let (of, asked, limit) = ("parameters", self.written, self.params_limit);
             self.limiter.refusal = Some(Refusal { of, asked, limit });
@@ -169,15 +220,14 @@ impl Host {
     /// Takes a note, within the limits of its length and their number.
     pub(crate) fn note(&mut self, said: Said) {
         let said = match said {
-            Said::Log { level, mut message } => {
-                let mut end = LINE.min(message.len());
-                while !message.is_char_boundary(end) {
-                    end -= 1;
-                }
-                message.truncate(end);
-                Said::Log { level, message }
-            }
-            report => report,
+            Said::Log { level, message } => Said::Log {
+                level,
+                message: plain(&message, LINE),
+            },
+            Said::Report { name, value } => Said::Report {
+                name: plain(&name, LINE),
+                value,
+            },
         };
         let said = match self.said.len().cmp(&self.log_lines) {
             std::cmp::Ordering::Less => said,

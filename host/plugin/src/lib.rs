@@ -7,6 +7,7 @@
 //! [`Metric`], hand over plain values and get plain values or a [`PluginError`] back.
 
 mod algorithm;
+mod anatomy;
 mod bindings;
 mod block_kernel;
 mod call;
@@ -22,6 +23,7 @@ mod partitioner;
 mod profile;
 mod program;
 mod sandbox;
+mod schema;
 mod session;
 mod settings;
 

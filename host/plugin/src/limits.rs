@@ -22,6 +22,18 @@ pub struct Limits {
     pub transfer: usize,
     /// Log lines; later ones are dropped with one line that says so.
     pub log_lines: usize,
+    /// Handles that live at once: parameters, clients, updates, messages. A federation's clients are handed over
+    /// as one handle each.
+    pub handles: usize,
+    /// Bytes that the call leaves with the host beside parameters: what it puts into messages and states, names
+    /// included, questions, observations, scores, and the names of tensors that it selects.
+    pub retained: usize,
+    /// Names in a state or a message.
+    pub entries: usize,
+    /// Bytes of parameters that a state or a message may hold: a state is written at every checkpoint.
+    pub state: usize,
+    /// Bytes of a component. One of Rust has 100 KiB, one with an interpreter up to 30 MiB.
+    pub component: usize,
 }
 
 impl Default for Limits {
@@ -34,12 +46,22 @@ impl Default for Limits {
             operations: 1 << 20,
             transfer: 16 << 20,
             log_lines: 1000,
+            handles: 1 << 18,
+            retained: 64 << 20,
+            entries: 1 << 14,
+            state: 16 << 30,
+            component: 64 << 20,
         }
     }
 }
 
 /// Elements over all tables: enough for any program, too few to hurt.
 const TABLE_ELEMENTS: usize = 100_000;
+
+/// Core instances, tables and memories of one store: an interpreter has tens of the first.
+const INSTANCES: usize = 512;
+const TABLES: usize = 512;
+const MEMORIES: usize = 64;
 
 /// A request that was refused.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +105,7 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let asked = self.memory + desired.saturating_sub(current);
+        let asked = self.memory.saturating_add(desired.saturating_sub(current));
         if asked > self.limit {
             self.refusal = Some(Refusal {
                 of: "memory",
@@ -102,8 +124,24 @@ impl ResourceLimiter for Limiter {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        self.tables += desired.saturating_sub(current);
-        Ok(self.tables <= TABLE_ELEMENTS)
+        let asked = self.tables.saturating_add(desired.saturating_sub(current));
+        if asked > TABLE_ELEMENTS {
+            return Ok(false);
+        }
+        self.tables = asked;
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        INSTANCES
+    }
+
+    fn tables(&self) -> usize {
+        TABLES
+    }
+
+    fn memories(&self) -> usize {
+        MEMORIES
     }
 }
 

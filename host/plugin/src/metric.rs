@@ -1,5 +1,7 @@
 //! A metric with its settings.
 
+use std::collections::BTreeSet;
+
 use folkmoot_params::Seed;
 use serde_json::Value;
 use wasmtime::component::Resource;
@@ -143,7 +145,8 @@ impl Metric {
         let bad = |cause| self.plugin.bad_output("summarize", cause);
         let taken = done.host.table.delete(Resource::<Scored>::new_own(scored));
         let scores = taken.map_err(|error| bad(error.to_string()))?.0;
-        for (index, score) in scores.iter().enumerate() {
+        let mut names = BTreeSet::new();
+        for score in &scores {
             if !score.value.is_finite() {
                 return Err(bad(format!("score `{}` is {}", score.name, score.value)));
             }
@@ -156,10 +159,7 @@ impl Metric {
                     score.name
                 )));
             }
-            if scores[..index]
-                .iter()
-                .any(|earlier| earlier.name == score.name)
-            {
+            if !names.insert(&score.name) {
                 return Err(bad(format!("score `{}` is given twice", score.name)));
             }
         }

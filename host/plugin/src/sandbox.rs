@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wasmtime::component::{Component, HasSelf, Linker};
 use wasmtime::{Config, Engine, OptLevel, Store, Trap, UpdateDeadline};
 
+use crate::anatomy;
 use crate::bindings::folkmoot::plugin::{data, evaluation, params, run};
 use crate::code::{CodeCache, CodeError, TICK, start_clock, ticks};
 use crate::host::Host;
@@ -109,6 +110,8 @@ impl Sandbox {
             }
         });
         store.set_hostcall_fuel(self.limits.transfer);
+        // Those of the host are counted by its own table, and the plugin may define resources of its own.
+        store.set_max_component_handles(self.limits.handles.saturating_mul(2));
         store
     }
 
@@ -123,6 +126,7 @@ impl Sandbox {
 
     /// Compiles `bytes`, or takes what an earlier run of the same engine compiled of the same bytes.
     pub(crate) fn compile(&self, digest: &str, bytes: &[u8]) -> Result<Component, CompileError> {
+        anatomy::check(bytes, &self.limits).map_err(CompileError::Component)?;
         let unusable = |message| {
             (self.listener)(Note {
                 plugin: digest.into(),

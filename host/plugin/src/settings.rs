@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::schema::validator;
 use crate::{Plugin, PluginError};
 
 /// One setting as `plugin info` shows it.
@@ -39,11 +40,10 @@ pub(crate) fn settings(schema: &Value) -> Vec<Setting> {
 /// Refuses settings that the schema refuses: unknown names, wrong types, values out of range.
 pub(crate) fn check_settings(plugin: &Plugin, given: &Value) -> Result<(), PluginError> {
     let schema = &plugin.description.settings;
-    let validator =
-        jsonschema::validator_for(schema).map_err(|error| PluginError::BadDescription {
-            plugin: plugin.name.clone(),
-            cause: format!("settings are no JSON Schema: {error}"),
-        })?;
+    let validator = validator(schema).map_err(|cause| PluginError::BadDescription {
+        plugin: plugin.name.clone(),
+        cause: format!("settings are no JSON Schema that is taken: {cause}"),
+    })?;
     let known = settings(schema);
     let mut problems = unknown(&known, given);
     // What is unknown was said above, with the nearest name.

@@ -374,7 +374,11 @@ fn places(structure: &Structure) -> BTreeMap<String, usize> {
         let path = path.strip_suffix(".lora_A.weight")?;
         let name = path.rsplit('.').next()?;
         let known = Projection::ALL.iter().any(|own| own.name() == name);
-        known.then(|| (path.to_owned(), tensor.shape[0]))
+        // Of any other shape it is no A, which is said where it meets its model.
+        let [rank, _] = tensor.shape[..] else {
+            return None;
+        };
+        known.then(|| (path.to_owned(), rank))
     });
     places.collect()
 }

@@ -12,7 +12,6 @@ use rand::seq::index::sample;
 
 use super::transcript::Transcript;
 use crate::parcel::{open_message, open_state, pack_message, pack_state};
-use crate::run::check_chosen;
 
 /// Name and shape of each tensor.
 pub(super) type Shapes = Vec<(String, Vec<usize>)>;
@@ -185,11 +184,6 @@ impl Scenario {
             drawn.iter().map(|client| client as u32).collect()
         });
         cohort.sort_unstable();
-        check_chosen(&cohort, clients.len()).map_err(|cause| PluginError::Call {
-            plugin: algorithm.plugin().name.clone(),
-            call: "sample",
-            failure: Failure::BadOutput { cause },
-        })?;
         Ok(cohort)
     }
 

@@ -101,9 +101,6 @@ const MOST_TOKENS: u32 = 1 << 20;
 /// Answers, samples each for itself, that one call may ask for.
 const MOST_TEXTS: usize = 10_000;
 
-/// Bytes of questions and observations that one call may leave.
-const MOST_RETAINED: usize = 64 << 20;
-
 /// Longest time that a metric may ask for a program, in milliseconds.
 const LONGEST: u32 = 600_000;
 
@@ -303,18 +300,6 @@ impl Host {
             )));
         }
         self.table.get_mut(this)?.0.push(question);
-        Ok(())
-    }
-
-    /// Counts what the host keeps of this call.
-    fn retain(&mut self, bytes: usize) -> Result<()> {
-        self.retained = self.retained.saturating_add(bytes.saturating_add(64));
-        if self.retained > MOST_RETAINED {
-            return Err(refuse(format!(
-                "a call may leave {} MiB of questions and observations, and this one leaves more",
-                MOST_RETAINED >> 20
-            )));
-        }
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use folkmoot_params::{Params, ParamsError, mean_near_median, median, trimmed_mea
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
+use super::quota::check_glob;
 use super::{Host, refuse_params};
 use crate::bindings::folkmoot::plugin::params;
 
@@ -33,7 +34,8 @@ impl Host {
         self.give(result)
     }
 
-    fn all(&self, items: &[Handle]) -> Result<Vec<Params>> {
+    fn all(&mut self, items: &[Handle]) -> Result<Vec<Params>> {
+        self.operate(items.len())?;
         let items = items.iter().map(|item| Ok(self.table.get(item)?.clone()));
         items.collect()
     }
@@ -44,6 +46,7 @@ impl Host {
         items: &[Handle],
         op: impl FnOnce(&[&Params]) -> Result<Params, ParamsError>,
     ) -> Result<Handle> {
+        self.operate(items.len())?;
         let items = items.iter().map(|item| self.table.get(item));
         let items = items.collect::<Result<Vec<_>, _>>()?;
         let result = op(&items).map_err(refuse_params(name))?;
@@ -76,12 +79,18 @@ impl params::HostParams for Host {
 
     fn select(&mut self, this: Handle, glob: String) -> Result<Handle> {
         self.copied_out(&glob);
+        check_glob("params.select", &glob)?;
         let chosen = self.table.get(&this)?.select(&glob);
-        self.give(chosen.map_err(refuse_params("select"))?)
+        let chosen = chosen.map_err(refuse_params("select"))?;
+        self.retain_structure(&chosen)?;
+        self.give(chosen)
     }
 
     fn merge(&mut self, this: Handle, other: Handle) -> Result<Handle> {
-        self.binary("merge", &this, &other, Params::merge)
+        let merged = self.table.get(&this)?.merge(self.table.get(&other)?);
+        let merged = merged.map_err(refuse_params("merge"))?;
+        self.retain_structure(&merged)?;
+        self.give(merged)
     }
 
     fn add(&mut self, this: Handle, other: Handle) -> Result<Handle> {
@@ -213,6 +222,7 @@ impl params::HostWriter for Host {
 
 impl params::Host for Host {
     fn weighted_sum(&mut self, items: Vec<(Handle, f64)>) -> Result<Handle> {
+        self.operate(items.len())?;
         let pairs = items
             .iter()
             .map(|(item, weight)| Ok((self.table.get(item)?, *weight)));

@@ -9,7 +9,8 @@ use rand_chacha::rand_core::Rng;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-use super::{Host, refuse};
+use super::quota::{Letter, check_glob, check_objective};
+use super::{Host, plain, refuse};
 use crate::bindings::folkmoot::plugin::run;
 use crate::sandbox::Said;
 
@@ -171,58 +172,59 @@ impl run::HostClient for Host {
 }
 
 impl run::HostMessage for Host {
-    fn new(&mut self) -> Result<Resource<Message>> {
-        Ok(self.table.push(Message::default())?)
+    fn new(&mut self) -> Result<Resource<Letter>> {
+        Ok(self.table.push(Letter::Own(Message::default()))?)
     }
 
     fn put_params(
         &mut self,
-        this: Resource<Message>,
+        this: Resource<Letter>,
         name: String,
         value: Resource<Params>,
     ) -> Result<()> {
         let value = self.table.get(&value)?.clone();
         self.reserve_if_recorded(&value)?;
         self.copied_out(&name);
-        self.table.get_mut(&this)?.params.insert(name, value);
+        self.letter(&this, name.len())?.params.insert(name, value);
         Ok(())
     }
 
-    fn put_scalar(&mut self, this: Resource<Message>, name: String, value: f64) -> Result<()> {
+    fn put_scalar(&mut self, this: Resource<Letter>, name: String, value: f64) -> Result<()> {
         self.copied_out(&name);
-        self.table.get_mut(&this)?.scalars.insert(name, value);
+        if !value.is_finite() {
+            let name = plain(&name, 80);
+            return Err(refuse(format!("`message.put-scalar`: `{name}` is {value}")));
+        }
+        self.letter(&this, name.len())?.scalars.insert(name, value);
         Ok(())
     }
 
-    fn put_bytes(&mut self, this: Resource<Message>, name: String, value: Vec<u8>) -> Result<()> {
+    fn put_bytes(&mut self, this: Resource<Letter>, name: String, value: Vec<u8>) -> Result<()> {
         self.copied_out(&name);
         self.copied_out(&value);
-        self.table.get_mut(&this)?.bytes.insert(name, value);
+        let message = self.letter(&this, name.len() + value.len())?;
+        message.bytes.insert(name, value);
         Ok(())
     }
 
-    fn params(
-        &mut self,
-        this: Resource<Message>,
-        name: String,
-    ) -> Result<Option<Resource<Params>>> {
+    fn params(&mut self, this: Resource<Letter>, name: String) -> Result<Option<Resource<Params>>> {
         self.copied_out(&name);
-        let found = self.table.get(&this)?.params.get(&name).cloned();
+        let found = self.table.get(&this)?.read().params.get(&name).cloned();
         found.map(|params| self.give(params)).transpose()
     }
 
-    fn scalar(&mut self, this: Resource<Message>, name: String) -> Result<Option<f64>> {
+    fn scalar(&mut self, this: Resource<Letter>, name: String) -> Result<Option<f64>> {
         self.copied_out(&name);
-        Ok(self.table.get(&this)?.scalars.get(&name).copied())
+        Ok(self.table.get(&this)?.read().scalars.get(&name).copied())
     }
 
-    fn bytes(&mut self, this: Resource<Message>, name: String) -> Result<Option<Vec<u8>>> {
+    fn bytes(&mut self, this: Resource<Letter>, name: String) -> Result<Option<Vec<u8>>> {
         self.copied_out(&name);
-        let found = self.table.get(&this)?.bytes.get(&name).cloned();
+        let found = self.table.get(&this)?.read().bytes.get(&name).cloned();
         self.answer(found)
     }
 
-    fn drop(&mut self, this: Resource<Message>) -> Result<()> {
+    fn drop(&mut self, this: Resource<Letter>) -> Result<()> {
         self.table.delete(this)?;
         Ok(())
     }
@@ -238,6 +240,7 @@ impl run::HostState for Host {
         let value = self.table.get(&value)?.clone();
         self.reserve_if_recorded(&value)?;
         self.copied_out(&name);
+        self.retain(name.len())?;
         self.table.get_mut(&this)?.params.insert(name, value);
         Ok(())
     }
@@ -245,6 +248,7 @@ impl run::HostState for Host {
     fn put_bytes(&mut self, this: Resource<State>, name: String, value: Vec<u8>) -> Result<()> {
         self.copied_out(&name);
         self.copied_out(&value);
+        self.retain(name.len() + value.len())?;
         self.table.get_mut(&this)?.bytes.insert(name, value);
         Ok(())
     }
@@ -270,6 +274,7 @@ impl run::HostState for Host {
 impl run::HostUpdate for Host {
     fn client(&mut self, this: Resource<Answered>) -> Result<Resource<Client>> {
         let client = self.table.get(&this)?.0.client.clone();
+        self.retain(64 * client.figures.len())?;
         Ok(self.table.push(client)?)
     }
 
@@ -299,9 +304,9 @@ impl run::HostUpdate for Host {
         self.give(delta)
     }
 
-    fn message(&mut self, this: Resource<Answered>) -> Result<Resource<Message>> {
-        let message = self.table.get(&this)?.0.message.clone();
-        Ok(self.table.push(message)?)
+    fn message(&mut self, this: Resource<Answered>) -> Result<Resource<Letter>> {
+        let update = self.table.get(&this)?.0.clone();
+        Ok(self.table.push(Letter::Of(update))?)
     }
 
     fn drop(&mut self, this: Resource<Answered>) -> Result<()> {
@@ -348,7 +353,14 @@ impl Host {
             )));
         }
         change(&mut statement.objective);
-        Ok(())
+        check_objective(&statement.objective)
+    }
+
+    /// A message to be changed, by so many bytes.
+    fn letter(&mut self, this: &Resource<Letter>, bytes: usize) -> Result<&mut Message> {
+        let copied = self.table.get(this)?.copied();
+        self.retain(bytes.saturating_add(copied))?;
+        Ok(self.table.get_mut(this)?.write())
     }
 
     fn term(&mut self, params: &Resource<Params>) -> Result<Params> {
@@ -365,6 +377,7 @@ impl run::HostObjective for Host {
         mu: f64,
         reference: Resource<Params>,
     ) -> Result<()> {
+        Self::quantity("proximal", "mu", mu)?;
         let reference = self.term(&reference)?;
         self.state_objective(&this, "proximal", false, |objective| {
             objective.proximal.push((mu, reference));
@@ -387,6 +400,7 @@ impl run::HostObjective for Host {
 
     fn freeze(&mut self, this: Resource<Stated>, glob: String) -> Result<()> {
         self.copied_out(&glob);
+        check_glob("objective.freeze", &glob)?;
         self.state_objective(&this, "freeze", false, |objective| {
             objective.freeze.push(glob);
         })
@@ -400,6 +414,9 @@ impl run::HostObjective for Host {
         end: f64,
     ) -> Result<()> {
         self.copied_out(&glob);
+        check_glob("objective.freeze-during", &glob)?;
+        Self::quantity("freeze-during", "start", start)?;
+        Self::quantity("freeze-during", "end", end)?;
         self.state_objective(&this, "freeze-during", false, |objective| {
             objective
                 .freeze_during
@@ -409,10 +426,12 @@ impl run::HostObjective for Host {
 
     fn keep(&mut self, this: Resource<Stated>, glob: String) -> Result<()> {
         self.copied_out(&glob);
+        check_glob("objective.keep", &glob)?;
         self.state_objective(&this, "keep", true, |objective| objective.keep.push(glob))
     }
 
     fn scale_lr(&mut self, this: Resource<Stated>, factor: f64) -> Result<()> {
+        Self::quantity("scale-lr", "factor", factor)?;
         self.state_objective(&this, "scale-lr", false, |objective| {
             objective.lr_factor *= factor;
         })
@@ -425,6 +444,11 @@ impl run::HostObjective for Host {
         rate: f64,
         period: u32,
     ) -> Result<()> {
+        Self::quantity("envelope", "lambda", lambda)?;
+        Self::quantity("envelope", "rate", rate)?;
+        if period == 0 {
+            return Err(refuse("`objective.envelope`: `period` is 0"));
+        }
         self.state_objective(&this, "envelope", true, |objective| {
             objective.envelope = Some(Envelope {
                 lambda,
@@ -494,10 +518,17 @@ impl run::HostTraining for Host {
     }
 }
 
+/// Levels of a line for the log.
+const LEVELS: [&str; 4] = ["debug", "info", "warn", "error"];
+
 impl run::Host for Host {
     fn log(&mut self, level: String, message: String) -> Result<()> {
         self.copied_out(&level);
         self.copied_out(&message);
+        if !LEVELS.contains(&level.as_str()) {
+            let (level, known) = (plain(&level, 80), LEVELS.join(", "));
+            return Err(refuse(format!("`log`: level `{level}` is none of {known}")));
+        }
         self.note(Said::Log { level, message });
         Ok(())
     }

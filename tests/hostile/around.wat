@@ -1,0 +1,31 @@
+;; A partitioner around a core module with the fields MODULE: it is instantiated before every call.
+(component
+  (import "folkmoot:plugin/data@0.1.0" (instance $data
+    (export "dataset" (type (sub resource)))
+  ))
+  (alias export $data "dataset" (type $dataset))
+  (core module $any MODULE)
+  (core instance (instantiate $any))
+  (core module $m
+    (memory (export "memory") 1)
+    (data (i32.const 256) "{\"summary\":\"hostile\",\"settings\":{\"type\":\"object\"}}")
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 4096)
+    (func (export "describe") (result i32)
+      (i32.store (i32.const 16) (i32.const 256))
+      (i32.store (i32.const 20) (i32.const 50))
+      i32.const 16)
+    (func (export "partition") (param i32 i32 i32 i32) (result i32) i32.const 32))
+  (core instance $i (instantiate $m))
+  (alias core export $i "memory" (core memory $memory))
+  (alias core export $i "realloc" (core func $realloc))
+  (alias core export $i "describe" (core func $core_describe))
+  (alias core export $i "partition" (core func $core_partition))
+  (func $describe (result string)
+    (canon lift (core func $core_describe) (memory $memory) (realloc $realloc)))
+  (func $partition (param "settings" string) (param "data" (borrow $dataset)) (param "clients" u32)
+    (result (result (list (list u32)) (error string)))
+    (canon lift (core func $core_partition) (memory $memory) (realloc $realloc)))
+  (instance $partitioner
+    (export "describe" (func $describe))
+    (export "partition" (func $partition)))
+  (export "folkmoot:plugin/partitioner@0.1.0" (instance $partitioner)))
