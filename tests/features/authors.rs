@@ -115,17 +115,29 @@ fn a_new_plugin_of_every_kind_works_at_once() {
     );
 }
 
+/// Shares of each of six classes among the five of ten clients that have it.
+const DISTRIBUTION: &str = "distribution=[[1.0, 2.0, 1.0, 1.0, 1.0], [2.0, 1.0, 1.0, 1.0, 3.0], [1.0, 1.0, 1.0, 1.0, 1.0], [3.0, 1.0, 1.0, 1.0, 1.0], [1.0, 3.0, 1.0, 1.0, 1.0], [2.0, 2.0, 2.0, 1.0, 1.0]]";
+
 /// Every shipped plugin holds to what the host asks: nothing is broken, and no algorithm refuses everything.
 #[test]
 fn shipped_plugins_conform() {
     let settings = |name: &str| -> &[&str] {
         match name {
-            "accuracy" | "calibration" => &["labels=[\"Paris\",\"42\",\"B\",\"the red fox\"]"],
-            "fedper" | "fedrep" => &["personal=[\"*lora_B*\"]"],
+            "fedper" | "fedrep" => &["personal=[\"*lora_B*\", \"w\"]"],
             "krum" | "multikrum" | "bulyan" => &["byzantine=1"],
-            "trimmed-mean" => &["share=0.2"],
+            "trimmed-mean" => &["fraction=0.2"],
             "norm-bounded" => &["bound=1.0"],
-            "dirichlet" | "pathological" | "shard" | "inner-dirichlet" => &["column=label"],
+            "dirichlet" | "shard" => &["column=label"],
+            "pathological" => &["column=label", "classes_per_client=2"],
+            "natural-id" => &["column=source"],
+            "grouped-natural-id" => &["column=source", "group_size=3"],
+            "continuous" => &["column=label", "strictness=0.5"],
+            "distribution" => &["column=label", "classes_per_client=3", DISTRIBUTION],
+            "size" => &["sizes=[100, 100, 100, 100, 100, 50, 20, 15, 10, 5]"],
+            "inner-dirichlet" => &[
+                "column=label",
+                "sizes=[100, 100, 100, 100, 100, 50, 20, 15, 10, 5]",
+            ],
             _ => &[],
         }
     };

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use folkmoot_data::Progress;
 use folkmoot_federation::{Federation, InProcess};
 use folkmoot_params::Params;
@@ -121,7 +121,7 @@ pub fn run(
     on: &(dyn Fn(Event) + Sync),
     renew: Option<Renewal>,
 ) -> Result<Outcome> {
-    let outcome = rounds(setup, record, notes, on);
+    let outcome = rounds(setup, record, notes, on, renew);
     if let Err(error) = &outcome {
         record.notes(notes.take())?;
         record.log(&format!("failed: {error:#}"))?;
@@ -134,6 +134,7 @@ fn rounds(
     record: &mut Record,
     notes: &Notes,
     on: &(dyn Fn(Event) + Sync),
+    renew: Option<Renewal>,
 ) -> Result<Outcome> {
     on(Event::Note(format!(
         "reading the model `{}`",
