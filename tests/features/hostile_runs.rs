@@ -119,7 +119,8 @@ fn a_failed_round_leaves_the_rounds_before_as_they_were() {
         ),
     ];
     for (hook, deed, said) in misdeeds {
-        let (hook_set, deed_set) = (format!("hook={hook}"), format!("deed={deed}"));
+        // In quotes: `nan` alone is a number.
+        let (hook_set, deed_set) = (format!("hook={hook}"), format!("deed='{deed}'"));
         let arguments = [
             "--algorithm-arg",
             hook_set.as_str(),

@@ -37,7 +37,13 @@ fn cases() -> Result<Vec<(&'static str, Scenario)>, PluginError> {
     };
     let (recorded_global, recordings) = recorded::updates()?;
     let many: Vec<(String, Vec<usize>)> = (0..500)
-        .map(|k| (format!("layer.{k}"), vec![1 + k % 7]))
+        .map(|k| {
+            let half = ["A", "B"][k % 2];
+            (
+                format!("layers.{}.lora_{half}.weight", k / 2),
+                vec![1 + k % 7],
+            )
+        })
         .collect();
     Ok(vec![
         ("eight clients", usual.clone()),
@@ -113,7 +119,7 @@ fn cases() -> Result<Vec<(&'static str, Scenario)>, PluginError> {
         (
             "a single scalar",
             Scenario {
-                global: of(&[("w".to_owned(), vec![1])])?,
+                global: of(&[("layers.0.lora_B.weight".to_owned(), vec![1])])?,
                 ..usual.clone()
             },
         ),

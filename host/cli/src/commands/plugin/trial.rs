@@ -295,7 +295,7 @@ fn concluded(findings: &[Finding]) -> Done {
     // Contract, summary and settings hold without a call.
     if refused > 0 && findings.len() - refused <= 3 {
         return Err(Failure::Run(anyhow!(
-            "the plugin refused everything\n\nhint: give settings that it accepts with --arg KEY=VALUE"
+            "the plugin refused everything\n\nhint: give settings that it accepts with --arg KEY=VALUE, or to a metric rows with --examples FILE"
         )));
     }
     Ok(())
