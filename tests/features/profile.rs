@@ -82,8 +82,8 @@ fn calls_of_the_host_are_counted() {
             params: 2 + 4,
             ..HostCalls::default()
         },
-        // The global parameters, three deltas, the sum, the next global ones.
-        operations: 6,
+        // The global parameters, three deltas, the sum and its three items, the next global ones.
+        operations: 9,
         evaluations: 1,
         // The settings, `{}`.
         bytes_in: 2,

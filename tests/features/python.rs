@@ -338,7 +338,13 @@ fn templates_in_python_run_in_the_sandbox() {
             texts: vec![text.to_owned()],
             ..Reply::default()
         };
-        assert_eq!(metric.ask(&example, &[reply.clone()]).unwrap().len(), 0);
+        assert_eq!(
+            metric
+                .ask(&example, std::slice::from_ref(&reply))
+                .unwrap()
+                .len(),
+            0
+        );
         metric.observe(&example, &[reply]).unwrap()
     });
     let scores = metric

@@ -142,7 +142,7 @@ impl Scenario {
                     steps: training.steps,
                     lr: training.lr,
                     staleness: 0,
-                    delta: self.kept(delta.map_err(|error| broken("delta", &error))?)?,
+                    delta: self.kept(&delta.map_err(|error| broken("delta", &error))?)?,
                     message: self.sent(&to)?,
                 }));
                 *home = self.lasting(home)?;
@@ -156,7 +156,7 @@ impl Scenario {
                 own.params(&global);
                 own.state(&server);
             });
-            (global, server) = (self.kept(global)?, self.lasting(&server)?);
+            (global, server) = (self.kept(&global)?, self.lasting(&server)?);
         }
         Ok(transcript)
     }
@@ -232,10 +232,10 @@ impl Scenario {
         self.filed(state, pack_state, open_state)
     }
 
-    fn kept(&self, params: Params) -> Result<Params, PluginError> {
+    fn kept(&self, params: &Params) -> Result<Params, PluginError> {
         let pack = |params: &Params| Ok(params.to_safetensors()?);
         let open = |path: &std::path::Path| Ok(Params::open(path)?);
-        self.filed(&params, pack, open)
+        self.filed(params, pack, open)
     }
 
     /// `value` as it comes back from a file, if it goes through one.

@@ -89,10 +89,10 @@ fn reply(example: &Value, row: usize, place: usize, question: &Question, said: S
         texts: texts.collect(),
         log_likelihood: -0.5 - ((row * 7 + place * 3) % 11) as f64,
         tokens: 1 + (row % 5) as u32,
-        greedy: row % 2 == 0,
-        succeeded: row % 2 == 0 && said == Said::Mixed,
+        greedy: row.is_multiple_of(2),
+        succeeded: row.is_multiple_of(2) && said == Said::Mixed,
         output: text(0),
-        failure: match row % 2 == 0 {
+        failure: match row.is_multiple_of(2) {
             true => String::new(),
             false => "AssertionError".to_owned(),
         },
