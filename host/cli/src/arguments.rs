@@ -581,6 +581,10 @@ pub(crate) struct RunArguments {
     /// Go on with the run in --out after its last checkpoint
     #[arg(long, requires = "out")]
     pub(crate) resume: bool,
+    /// With --resume: go on with another algorithm than before, a mended plugin or other settings; the record says
+    /// from which round on
+    #[arg(long, requires = "resume")]
+    pub(crate) renew_algorithm: bool,
     /// A plugin's folder: it is built and used as the algorithm, and whenever its source changes it is built
     /// again and takes over with the next round
     #[arg(long, value_name = "DIR", conflicts_with = "algorithm")]

@@ -16,6 +16,7 @@ use crate::checkpoint::Checkpoint;
 use crate::evaluate::clients::EvaluationLine;
 use crate::evaluate::outcome::scores_json;
 use crate::evaluate::panel::Scores;
+use crate::experiment::Experiment;
 use crate::resolve::Setup;
 use crate::updates::Dropped;
 
@@ -106,25 +107,44 @@ impl Record {
     }
 
     /// Goes on with the run in `folder`, which must be one of the same experiment, plugins, model and
-    /// data. What was recorded after its last checkpoint is done again.
-    pub fn resume(folder: &Path, setup: &Setup) -> Result<Self> {
+    /// data. What was recorded after its last checkpoint is done again. `renew` allows another algorithm than before: a
+    /// mended plugin, other settings.
+    pub fn resume(folder: &Path, setup: &Setup, renew: bool) -> Result<Self> {
         let at = || format!("run folder `{}`", folder.display());
         let read = |name: &str| fs::read_to_string(folder.join(name)).with_context(at);
+        let (text, own) = (read("experiment.toml")?, experiment_text(setup)?);
+        let same = match renew {
+            false => text == own,
+            true => {
+                let mut before: Experiment = toml::from_str(&text).with_context(at)?;
+                before.algorithm = setup.experiment.algorithm.clone();
+                toml::to_string_pretty(&before)? == own
+            }
+        };
         ensure!(
-            read("experiment.toml")? == experiment_text(setup)?,
-            "{} is of another experiment\n\nhint: its own is in `{}`",
+            same,
+            "{} is of another experiment\n\nhint: its own is in `{}`; --renew-algorithm goes on with another algorithm",
             at(),
             folder.join("experiment.toml").display()
         );
         let before: Value = serde_json::from_str(&read("digests.json")?).with_context(at)?;
         let now = digests(setup);
-        for part in ["plugins", "files"] {
-            ensure!(
-                before[part] == now[part],
-                "{}: its {part} had other digests than those found now",
-                at()
-            );
-        }
+        // Of plugins, those that must be the same.
+        let plugins = |digests: &Value| -> Vec<Value> {
+            let all = digests["plugins"].as_array().cloned().unwrap_or_default();
+            let stay = |own: &Value| !renew || own["kind"] != "algorithm";
+            all.into_iter().filter(stay).collect()
+        };
+        ensure!(
+            plugins(&before) == plugins(&now),
+            "{}: its plugins had other digests than those found now\n\nhint: --renew-algorithm goes on with another algorithm",
+            at()
+        );
+        ensure!(
+            before["files"] == now["files"],
+            "{}: its files had other digests than those found now",
+            at()
+        );
         let mut record = Self::open(folder)?;
         let checkpoint = Checkpoint::latest(&folder.join(STATE))?;
         let round = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.round);
@@ -160,6 +180,10 @@ impl Record {
             fs::remove_dir_all(&exchange).with_context(at)?;
         }
         record.log(&format!("resumed after round {round}"))?;
+        if before["plugins"] != now["plugins"] || text != own {
+            record.write("experiment.toml", own.as_bytes())?;
+            record.renewed(round + 1, setup)?;
+        }
         record.checkpoint = checkpoint;
         Ok(record)
     }
@@ -313,7 +337,12 @@ impl Record {
     pub(crate) fn renewed(&mut self, number: u32, setup: &Setup) -> Result<()> {
         let algorithm = setup.algorithm.get();
         let plugin = algorithm.plugin();
-        let line = json!({ "round": number, "plugin": plugin.name, "sha256": plugin.digest });
+        let line = json!({
+            "round": number,
+            "plugin": plugin.name,
+            "sha256": plugin.digest,
+            "settings": setup.experiment.algorithm.settings,
+        });
         let file = self.folder.join("renewals.jsonl");
         let before = match file.is_file() {
             true => fs::read_to_string(&file)?,

@@ -37,7 +37,7 @@ enum Task {
     },
     /// Build the plugins of this repository to target/plugins-out
     Plugins,
-    /// Measure beside a named peer: train, aggregate, data
+    /// Measure beside a named peer
     Bench {
         #[command(subcommand)]
         bench: bench::Bench,

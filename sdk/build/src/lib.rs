@@ -7,7 +7,7 @@ pub mod python;
 pub mod scaffold;
 pub mod toolchain;
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -38,6 +38,7 @@ pub fn build(
     let first = folders.first().context("no plugin folder given")?;
     let names = folders.iter().map(|folder| crate_name(toolchain, folder));
     let names = names.collect::<Result<Vec<_>>>()?;
+    let _alone = alone(scratch)?;
     let mut cargo = toolchain.cargo();
     cargo
         .current_dir(first)
@@ -84,6 +85,7 @@ pub fn build(
 /// Runs the unit tests of the plugin in `folder`, natively; their output goes to the screen, intermediate files
 /// go under `scratch`.
 pub fn unit_tests(folder: &Path, language: Language, scratch: &Path) -> Result<()> {
+    let _alone = alone(scratch)?;
     if language == Language::Python {
         return python::test(folder, scratch);
     }
@@ -100,6 +102,27 @@ pub fn unit_tests(folder: &Path, language: Language, scratch: &Path) -> Result<(
         folder.display()
     );
     Ok(())
+}
+
+/// Waits until no other process works under `scratch` and keeps others out until what it returns is dropped. Cargo
+/// locks while it compiles only: what it made must also stay until it is copied or its tests have run.
+fn alone(scratch: &Path) -> Result<File> {
+    let path = scratch.join(".in-use");
+    let at = || format!("locking `{}`", path.display());
+    fs::create_dir_all(scratch).with_context(at)?;
+    let file = File::create(&path).with_context(at)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            eprintln!(
+                "waiting for another build or test, which holds `{}`",
+                path.display()
+            );
+            file.lock().with_context(at)?;
+        }
+        Err(TryLockError::Error(error)) => return Err(error).with_context(at),
+    }
+    Ok(file)
 }
 
 /// The folders under `plugins/KIND/` that hold a crate, in order of their paths.

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 
 use crate::toolchain::Toolchain;
-use crate::{Built, crate_name};
+use crate::{Built, alone, crate_name};
 
 /// Builds the crates in `folders`, which share a workspace or are one crate, with the cargo on the path, and writes
 /// `out/NAME.so` (or the ending of this system) for each. Intermediate files go under `scratch`; cargo's messages to
@@ -18,6 +18,7 @@ pub fn build_native(folders: &[PathBuf], scratch: &Path, out: &Path) -> Result<V
     let toolchain = Toolchain::Target;
     let names = folders.iter().map(|folder| crate_name(&toolchain, folder));
     let names = names.collect::<Result<Vec<_>>>()?;
+    let _alone = alone(scratch)?;
     let mut cargo = toolchain.cargo();
     cargo.current_dir(first).arg("build").arg("--lib");
     cargo.arg("--target-dir").arg(scratch);

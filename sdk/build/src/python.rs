@@ -10,8 +10,8 @@ use std::process::{Command, Output};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::Built;
 use crate::carried::{write, write_below};
+use crate::{Built, alone};
 pub use toolchain::{Toolchain, set_up};
 
 /// The module that componentize-py is given: what the contract asks for, made of the plugin.
@@ -43,6 +43,7 @@ pub fn build(toolchain: &Toolchain, folder: &Path, scratch: &Path, out: &Path) -
     fs::create_dir_all(&scratch).with_context(|| format!("creating `{}`", scratch.display()))?;
     fs::create_dir_all(out).with_context(|| format!("creating `{}`", out.display()))?;
     let (scratch, out) = (absolute(&scratch)?, absolute(out)?);
+    let _alone = alone(&scratch)?;
     let (wit, app) = (scratch.join("wit"), scratch.join("app"));
     write_below("wit", &wit)?;
     write(&app.join("folkmoot_app.py"), APP)?;

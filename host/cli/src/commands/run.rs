@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &RunArguments) -> Done {
         None => free_folder(&setup.experiment.name),
     };
     let record = match arguments.resume {
-        true => Record::resume(&folder, &setup),
+        true => Record::resume(&folder, &setup, arguments.renew_algorithm),
         false => Record::create(&folder, &setup),
     };
     let mut record = record.map_err(Failure::Usage)?;

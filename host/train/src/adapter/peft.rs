@@ -26,11 +26,13 @@ impl Adapter {
             false => shortest(places),
         };
         let other_ranks = places.iter().filter(|(_, rank)| **rank != self.rank);
-        let other_ranks: BTreeMap<&String, &usize> = other_ranks.collect();
+        let other_ranks: BTreeMap<String, &usize> = other_ranks
+            .map(|(path, rank)| (pattern(path), rank))
+            .collect();
         let fits = |path: &str| self.alphas.keys().any(|own| selects(own, path));
         let other_alphas = places.keys().filter(|path| fits(path));
-        let other_alphas: BTreeMap<&String, f64> = other_alphas
-            .map(|path| (path, self.alpha_of(path)))
+        let other_alphas: BTreeMap<String, f64> = other_alphas
+            .map(|path| (pattern(path), self.alpha_of(path)))
             .collect();
         json!({
             "peft_type": "LORA",
@@ -106,4 +108,9 @@ impl Adapter {
         }
         Ok(adapter)
     }
+}
+
+/// A path as a regular expression, which keys of PEFT's patterns are; its dots stay as everyone writes them.
+fn pattern(path: &str) -> String {
+    regex::escape(path).replace("\\.", ".")
 }

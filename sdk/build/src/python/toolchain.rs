@@ -1,13 +1,12 @@
 //! componentize-py in an environment of its own: found, or set up on request.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::clean_command;
+use crate::{alone, clean_command};
 
 /// What is installed: one version, so that a plugin is built with the same interpreter everywhere.
 const VERSION: &str = "0.25.1";
@@ -83,7 +82,11 @@ pub fn set_up(cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Toolchain> {
         return Ok(found);
     }
     let own = Toolchain::at(cache);
-    fs::create_dir_all(cache).with_context(|| format!("creating `{}`", cache.display()))?;
+    let _alone = alone(cache)?;
+    // Whoever held it may have set it up.
+    if let Ok(found) = Toolchain::find(cache) {
+        return Ok(found);
+    }
     let mut environment = interpreter()?;
     environment.args(["-m", "venv", "--clear"]).arg(&own.folder);
     let mut install = own.python();
