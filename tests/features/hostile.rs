@@ -322,7 +322,13 @@ fn what_the_host_does_for_a_call_is_bounded() {
             "pairs",
             hook,
             trapped,
-            "takes at most 4096 items, got 262144",
+            "takes at most 2048 items, got 262144",
+        );
+        check(
+            "distances",
+            hook,
+            trapped,
+            "distances takes at most 16384 items, got 262144",
         );
         check(
             "wide",
@@ -339,6 +345,7 @@ fn what_the_host_does_for_a_call_is_bounded() {
         );
         // Long, but no crime: neither evaluating nor dropping it recurses.
         call("chain", hook, &Notes::default()).unwrap();
+        call("reselected", hook, &Notes::default()).unwrap();
     }
 }
 

@@ -15,8 +15,8 @@ use crate::expression::{Binary, Expression, Pick, Unary};
 use crate::source::Source;
 use crate::{Params, ParamsError, Seed, Structure};
 
-/// Items of a column at most: sorting them takes a block of each, on every thread.
-const MOST_ITEMS: usize = 1 << 14;
+/// Items of a column at most, or of distances from one: either takes a block of each, on every thread.
+pub(crate) const MOST_ITEMS: usize = 1 << 14;
 
 /// Scalars that are drawn from one seed.
 const DRAWN: usize = 65_536;
@@ -219,19 +219,29 @@ fn columns(
             found,
         });
     }
-    if items.len() > MOST_ITEMS {
-        return Err(ParamsError::TooMany {
-            operation,
-            most: MOST_ITEMS,
-            found: items.len(),
-        });
-    }
+    at_most(MOST_ITEMS, operation, items.len())?;
     let structure = common(operation, items.iter().copied())?;
     let items = items.iter().map(|item| (*item).clone()).collect();
     Ok(Params::recorded(
         structure,
         Expression::Columns(pick, items),
     ))
+}
+
+/// Refuses more than `most` items.
+pub(crate) fn at_most(
+    most: usize,
+    operation: &'static str,
+    found: usize,
+) -> Result<(), ParamsError> {
+    match found > most {
+        true => Err(ParamsError::TooMany {
+            operation,
+            most,
+            found,
+        }),
+        false => Ok(()),
+    }
 }
 
 /// The structure that all items have.

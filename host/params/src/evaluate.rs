@@ -18,6 +18,10 @@ use crate::{Params, ParamsError, Structure};
 /// Scalars that one thread takes at a time; blocks start anew in each.
 const CHUNK: usize = 32 * BLOCK;
 
+/// Parts of folds that are held at once, 256 MiB of them: where every chunk has millions, few chunks are
+/// taken at a time.
+const HELD: usize = 1 << 25;
+
 /// Inputs of which a whole block each does not fit into a processor's own cache.
 const MANY: usize = 24;
 
@@ -106,6 +110,19 @@ fn run(
     folds: &[Fold],
     deadline: Option<Instant>,
 ) -> Result<Vec<f64>, ParamsError> {
+    let together = (HELD / folds.len().max(1)).max(1);
+    run_by(together, roots, domain, buffers, folds, deadline)
+}
+
+/// The same, with so many chunks at a time; the sums do not depend on it.
+fn run_by(
+    together: usize,
+    roots: &Roots,
+    domain: Range<usize>,
+    buffers: &mut [Buffer],
+    folds: &[Fold],
+    deadline: Option<Instant>,
+) -> Result<Vec<f64>, ParamsError> {
     let programs = compile(roots, &domain, deadline)?;
     let starts = domain.clone().step_by(CHUNK);
     let mut chunks: Vec<(Range<usize>, Vec<&mut [f32]>)> = starts
@@ -124,28 +141,33 @@ fn run(
         folds,
         deadline,
     };
-    let partial = match chunks.len() {
-        0 | 1 => {
-            let mut scratch = Scratch::new(&work);
-            let done = chunks
-                .into_iter()
-                .map(|(range, outs)| work.chunk(&mut scratch, &range, outs));
-            done.collect::<Result<Vec<_>, _>>()?
-        }
-        _ => chunks
-            .into_par_iter()
-            .map_init(
-                || Scratch::new(&work),
-                |scratch, (range, outs)| work.chunk(scratch, &range, outs),
-            )
-            .collect::<Result<Vec<_>, _>>()?,
-    };
     let mut totals = vec![0f64; folds.len()];
-    for partial in &partial {
-        totals
-            .iter_mut()
-            .zip(partial)
-            .for_each(|(total, own)| *total += own);
+    let mut chunks = chunks.into_iter();
+    loop {
+        let now: Vec<_> = chunks.by_ref().take(together).collect();
+        let partial = match now.len() {
+            0 => break,
+            1 => {
+                let mut scratch = Scratch::new(&work);
+                let done = now
+                    .into_iter()
+                    .map(|(range, outs)| work.chunk(&mut scratch, &range, outs));
+                done.collect::<Result<Vec<_>, _>>()?
+            }
+            _ => now
+                .into_par_iter()
+                .map_init(
+                    || Scratch::new(&work),
+                    |scratch, (range, outs)| work.chunk(scratch, &range, outs),
+                )
+                .collect::<Result<Vec<_>, _>>()?,
+        };
+        for partial in &partial {
+            totals
+                .iter_mut()
+                .zip(partial)
+                .for_each(|(total, own)| *total += own);
+        }
     }
     Ok(totals)
 }
@@ -577,6 +599,63 @@ mod tests {
             exact,
             "small binary fractions add up exactly"
         );
+    }
+
+    /// However few chunks are held at a time, their parts are added in one order.
+    #[test]
+    fn reductions_do_not_depend_on_how_many_chunks_are_held() {
+        let mut rng = Seed(5).rng();
+        let count = 5 * CHUNK + 7;
+        let mut draw = || {
+            let own = values(&mut rng, count);
+            Params::from_tensors([("w".to_owned(), vec![count], own)]).unwrap()
+        };
+        let operands = [draw().scale(0.3), draw()];
+        let roots = Roots {
+            structure: operands[0].structure(),
+            stored: &[],
+            folded: &operands,
+        };
+        let folds = [Fold::Sum(0), Fold::Dot(0, 1), Fold::Distance(1, 0)];
+        let sums = |together: usize| -> Vec<u64> {
+            let sums = run_by(together, &roots, 0..count, &mut [], &folds, None).unwrap();
+            sums.into_iter().map(f64::to_bits).collect()
+        };
+        let expected = sums(usize::MAX);
+        for together in 1..7 {
+            assert_eq!(sums(together), expected, "{together} chunks at a time");
+        }
+    }
+
+    /// A range that is read is that range of the values, wherever they lie.
+    #[test]
+    fn a_range_is_a_part_of_the_values() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rng = Seed(6).rng();
+        for _ in 0..12 {
+            let x = leaf(&mut rng, folder.path(), |_| true);
+            let sum = x.add(&x.scale(0.3)).unwrap();
+            let (count, end) = (x.count() as u64, x.count() as u64 - 9_000);
+            let ranges = [
+                (0, 0),
+                (count, 0),
+                (1, 7),
+                (2, BLOCK as u64),
+                (end, 9_000),
+                (0, count),
+            ];
+            for params in [&x, &sum] {
+                let parts: Vec<Vec<f32>> = ranges
+                    .iter()
+                    .map(|(start, length)| params.read_range(*start, *length).unwrap())
+                    .collect();
+                let whole = bits(params);
+                for ((start, length), part) in ranges.iter().zip(parts) {
+                    let part: Vec<u32> = part.iter().map(|value| value.to_bits()).collect();
+                    assert_eq!(part, whole[*start as usize..(start + length) as usize]);
+                }
+            }
+        }
     }
 
     /// A chain of a million operations is neither recursed into nor kept in a million registers.

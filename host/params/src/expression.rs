@@ -1,6 +1,7 @@
 //! Parameters as expressions: an operation is recorded when it is called and evaluated when its result
 //! is used.
 
+use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::buffer::Buffer;
@@ -136,6 +137,17 @@ impl Node {
         });
         Some(loaded.as_slice())
     }
+
+    /// A part of the value, copied from where it lies; it must be evaluated.
+    pub(crate) fn part(&self, range: Range<usize>) -> Option<Vec<f32>> {
+        let source = self.value.get()?;
+        if let Some(values) = source.direct(range.clone()) {
+            return Some(values.to_vec());
+        }
+        let mut values = vec![0.0; range.len()];
+        source.load(range.start, &mut values);
+        Some(values)
+    }
 }
 
 impl Expression {
@@ -166,5 +178,38 @@ impl Drop for Node {
     fn drop(&mut self) {
         let own = self.expression.get_mut();
         release(own.unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use half::bf16;
+    use safetensors::serialize;
+    use safetensors::tensor::{Dtype, TensorView};
+
+    use super::*;
+    use crate::ParamsError;
+
+    /// Who reads a scalar of a file must not leave the whole of it in memory.
+    #[test]
+    fn a_range_is_read_without_a_copy_of_the_whole() {
+        let scalars = (0..1000u16).map(|value| bf16::from_f32(f32::from(value) / 4.0));
+        let bytes: Vec<u8> = scalars.flat_map(bf16::to_le_bytes).collect();
+        let view = TensorView::new(Dtype::BF16, vec![1000], &bytes).unwrap();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), serialize([("w", view)], None).unwrap()).unwrap();
+        let params = Params::open(file.path()).unwrap();
+        let part = params.read_range(100, 50).unwrap();
+        assert!(params.node().dense.get().is_none());
+        assert_eq!(part, &params.values()[100..150]);
+        assert!(params.node().dense.get().is_some());
+        for (offset, length) in [(951, 50), (1001, 0), (u64::MAX, 2)] {
+            let outside = ParamsError::OutOfRange {
+                offset,
+                length,
+                count: 1000,
+            };
+            assert_eq!(params.read_range(offset, length), Err(outside));
+        }
     }
 }

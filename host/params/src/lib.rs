@@ -121,11 +121,32 @@ impl Params {
         self.node.value().is_some()
     }
 
-    /// All scalars in storage order; evaluates what is not evaluated yet.
+    /// All scalars in storage order; evaluates what is not evaluated yet. Where they lie in a file in another
+    /// order or precision, a copy of them stays as long as these parameters. None where
+    /// [`Evaluator::commit`] refuses the expression.
     pub fn values(&self) -> &[f32] {
-        // Without a deadline an evaluation does not fail.
+        // Without a deadline an evaluation fails only where the expression is too large.
         let _ = Evaluator::default().commit(std::slice::from_ref(self));
         self.node.dense().unwrap_or_default()
+    }
+
+    /// `length` scalars from `start` on, as they are in [`Params::values`]; evaluates what is not evaluated
+    /// yet. Of what lies in a file only these are read.
+    pub fn read_range(&self, start: u64, length: u64) -> Result<Vec<f32>, ParamsError> {
+        let count = self.count();
+        let range = match start.checked_add(length) {
+            Some(end) if end <= count as u64 => start as usize..end as usize,
+            _ => {
+                return Err(ParamsError::OutOfRange {
+                    offset: start,
+                    length,
+                    count,
+                });
+            }
+        };
+        Evaluator::default().commit(std::slice::from_ref(self))?;
+        // What was committed has a value.
+        Ok(self.node.part(range).unwrap_or_default())
     }
 
     /// Number of scalars over all tensors.

@@ -21,6 +21,9 @@ const MOST_REGISTERS: usize = 1 << 14;
 /// Steps of all programs of one evaluation at most.
 const MOST_STEPS: usize = 1 << 22;
 
+/// Turns of a loop between two looks at the clock.
+const TURNS: usize = 1 << 10;
+
 /// Where a step finds a block of scalars.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Operand {
@@ -101,8 +104,9 @@ pub(crate) struct Roots<'a> {
     pub(crate) folded: &'a [Params],
 }
 
-/// The programs for the tensors that `domain` touches, in storage order. Refuses what would take more memory than
-/// the operands themselves may: who records an expression may be a stranger.
+/// The programs for the tensors that `domain` touches, in storage order. Refuses what keeps more than
+/// [`MOST_REGISTERS`] results at once or takes more than [`MOST_STEPS`] steps, and gives up at the deadline:
+/// who records an expression may be a stranger.
 pub(crate) fn compile(
     roots: &Roots,
     domain: &Range<usize>,
@@ -110,13 +114,17 @@ pub(crate) fn compile(
 ) -> Result<Vec<Program>, ParamsError> {
     let tensors = roots.structure.tensors();
     let (mut programs, mut steps) = (Vec::new(), 0);
+    let mut watch = Watch::new(deadline);
     let mut tensor = tensors.partition_point(|tensor| tensor.range().end <= domain.start);
     while tensor < tensors.len() && tensors[tensor].offset < domain.end {
         let mut graph = Graph::new(roots.structure, tensor);
-        let stored: Vec<usize> = roots.stored.iter().map(|root| graph.lower(root)).collect();
-        let folded: Vec<usize> = roots.folded.iter().map(|root| graph.lower(root)).collect();
+        let mut lower = |roots: &[Params]| -> Result<Vec<usize>, ParamsError> {
+            let lowered = roots.iter().map(|root| graph.lower(root, &mut watch));
+            lowered.collect()
+        };
+        let (stored, folded) = (lower(roots.stored)?, lower(roots.folded)?);
         let end = graph.end;
-        let program = graph.emit(&stored, &folded);
+        let program = graph.emit(&stored, &folded, &mut watch)?;
         steps += program.steps.len();
         let too_large = |what, most| Err(ParamsError::TooLarge { what, most });
         if program.registers.max(program.sums) > MOST_REGISTERS {
@@ -125,13 +133,38 @@ pub(crate) fn compile(
         if steps > MOST_STEPS {
             return too_large("steps", MOST_STEPS);
         }
-        if deadline.is_some_and(|deadline| Instant::now() > deadline) {
-            return Err(ParamsError::OutOfTime);
-        }
+        watch.look()?;
         programs.push(program);
         tensor = end;
     }
     Ok(programs)
+}
+
+/// Keeps a deadline in loops whose turns are shorter than a look at the clock.
+struct Watch {
+    deadline: Option<Instant>,
+    turns: usize,
+}
+
+impl Watch {
+    fn new(deadline: Option<Instant>) -> Self {
+        Self { deadline, turns: 0 }
+    }
+
+    fn turn(&mut self) -> Result<(), ParamsError> {
+        self.turns += 1;
+        match self.turns.is_multiple_of(TURNS) {
+            true => self.look(),
+            false => Ok(()),
+        }
+    }
+
+    fn look(&self) -> Result<(), ParamsError> {
+        match self.deadline {
+            Some(deadline) if Instant::now() > deadline => Err(ParamsError::OutOfTime),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// An operation on others of the same graph; operands come before it.
@@ -171,9 +204,14 @@ enum Task {
     Visit(Params),
     Unary(*const Node, Unary),
     Binary(*const Node, Binary),
-    Accumulate { first: bool, weights: Vec<f64> },
+    Accumulate {
+        first: bool,
+        weights: Vec<f64>,
+    },
     Round(*const Node),
     Columns(*const Node, crate::expression::Pick, usize),
+    /// The node is what was just lowered: a selection or a merge computes nothing by itself.
+    Same(*const Node),
 }
 
 struct Graph<'a> {
@@ -207,10 +245,11 @@ impl<'a> Graph<'a> {
     }
 
     /// The operation that computes `root` over the tensors of this graph.
-    fn lower(&mut self, root: &Params) -> usize {
+    fn lower(&mut self, root: &Params, watch: &mut Watch) -> Result<usize, ParamsError> {
         let mut tasks = vec![Task::Visit(root.clone())];
         let mut results: Vec<usize> = Vec::new();
         while let Some(task) = tasks.pop() {
+            watch.turn()?;
             let made = match task {
                 Task::Visit(params) => {
                     self.visit(&params, &mut tasks, &mut results);
@@ -240,6 +279,12 @@ impl<'a> Graph<'a> {
                     let items = results.split_off(results.len() - count);
                     (Some(node), Local::Columns(pick, items))
                 }
+                Task::Same(node) => {
+                    if let Some(&index) = results.last() {
+                        self.known.insert(node, index);
+                    }
+                    continue;
+                }
             };
             let index = self.push(made.1);
             if let Some(node) = made.0 {
@@ -247,7 +292,7 @@ impl<'a> Graph<'a> {
             }
             results.push(index);
         }
-        pop(&mut results)
+        Ok(pop(&mut results))
     }
 
     fn visit(&mut self, params: &Params, tasks: &mut Vec<Task>, results: &mut Vec<usize>) {
@@ -276,10 +321,10 @@ impl<'a> Graph<'a> {
             Expression::Binary(op, a, b) => {
                 tasks.extend([Task::Binary(node, op), Task::Visit(b), Task::Visit(a)]);
             }
-            Expression::Select(from) => tasks.push(Task::Visit(from)),
+            Expression::Select(from) => tasks.extend([Task::Same(node), Task::Visit(from)]),
             Expression::Merge(base, over) => {
                 let chosen = self.branch(&base, &over);
-                tasks.push(Task::Visit(chosen));
+                tasks.extend([Task::Same(node), Task::Visit(chosen)]);
             }
             Expression::WeightedSum(items) => {
                 tasks.push(Task::Round(node));
@@ -400,7 +445,12 @@ impl<'a> Graph<'a> {
     }
 
     /// Steps in the order of the operations, with registers that are used again as soon as they are free.
-    fn emit(mut self, stored: &[usize], folded: &[usize]) -> Program {
+    fn emit(
+        mut self,
+        stored: &[usize],
+        folded: &[usize],
+        watch: &mut Watch,
+    ) -> Result<Program, ParamsError> {
         let roots: Vec<usize> = stored.iter().chain(folded).copied().collect();
         self.fuse(&roots);
         // What is folded is needed after the last step.
@@ -408,7 +458,13 @@ impl<'a> Graph<'a> {
         let (mut registers, mut sums) = (Slots::default(), Slots::default());
         let mut places: Vec<Place> = Vec::with_capacity(self.locals.len());
         let mut steps = Vec::new();
+        let mut summed = vec![false; self.leaves.len()];
+        // In the order in which the operations come.
+        let mut stores: Vec<usize> = (0..stored.len()).collect();
+        stores.sort_by_key(|root| stored[*root]);
+        let mut stores = stores.into_iter().peekable();
         for (index, local) in self.locals.iter().enumerate() {
+            watch.turn()?;
             if uses[index] == 0 {
                 places.push(Place::Nowhere);
                 continue;
@@ -445,7 +501,12 @@ impl<'a> Graph<'a> {
                         None => sums.take(),
                     };
                     let items = items.iter().map(|(item, weight)| (at(*item), *weight));
-                    let (first, items) = (before.is_none(), items.collect());
+                    let (first, items): (_, Vec<_>) = (before.is_none(), items.collect());
+                    for (item, _) in &items {
+                        if let Operand::Leaf(leaf) = item {
+                            summed[*leaf] = true;
+                        }
+                    }
                     steps.push(Step::Accumulate { first, items, sum });
                     Place::Sum(sum)
                 }
@@ -481,7 +542,7 @@ impl<'a> Graph<'a> {
             for operand in local.operands() {
                 release(operand, &places);
             }
-            for root in (0..stored.len()).filter(|root| stored[*root] == index) {
+            while let Some(root) = stores.next_if(|root| stored[*root] == index) {
                 steps.push(Step::Store {
                     root,
                     a: places[index].operand(),
@@ -489,21 +550,13 @@ impl<'a> Graph<'a> {
                 release(index, &places);
             }
         }
-        let summed = |leaf: &usize| {
-            let is_own = |(item, _): &(Operand, f64)| *item == Operand::Leaf(*leaf);
-            steps.iter().any(
-                |step| matches!(step, Step::Accumulate { items, .. } if items.iter().any(is_own)),
-            )
-        };
-        let looked_ahead = (0..self.leaves.len())
-            .filter(|leaf| !summed(leaf))
-            .collect();
+        let looked_ahead = (0..summed.len()).filter(|leaf| !summed[*leaf]).collect();
         let tensors = &self.structure.tensors()[self.first..self.end];
         let range = match (tensors.first(), tensors.last()) {
             (Some(first), Some(last)) => first.offset..last.range().end,
             _ => 0..0,
         };
-        Program {
+        Ok(Program {
             range,
             steps,
             leaves: self.leaves,
@@ -512,7 +565,7 @@ impl<'a> Graph<'a> {
             registers: registers.made,
             sums: sums.made,
             streamed: self.structure.count() >= STREAMED,
-        }
+        })
     }
 }
 
@@ -592,5 +645,97 @@ impl Slots {
 
     fn give(&mut self, slot: usize) {
         self.free.push(slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::weighted_sum;
+
+    fn params(a: f32, b: f32) -> Params {
+        Params::from_tensors([
+            ("a".to_owned(), vec![1], vec![a]),
+            ("b".to_owned(), vec![1], vec![b]),
+        ])
+        .unwrap()
+    }
+
+    /// A chain that is walked anew for each of its uses would take 400 million visits here.
+    #[test]
+    fn selections_and_merges_are_walked_once() {
+        let x = params(1.0, 2.0);
+        let part = x.select("b").unwrap().scale(2.0);
+        let mut chain = x.clone();
+        for _ in 0..10_000 {
+            chain = chain.select("*").unwrap().merge(&part).unwrap();
+        }
+        let mut sum = x.clone();
+        for _ in 0..20_000 {
+            sum = sum.add(&chain).unwrap();
+        }
+        assert_eq!(sum.values(), [20_001.0, 80_002.0]);
+    }
+
+    /// What a weighted sum reads it looks ahead for by itself; a hundred thousand other inputs are not
+    /// searched for in as many steps each.
+    #[test]
+    fn inputs_outside_of_weighted_sums_are_looked_ahead_for() {
+        let x = params(1.0, 2.0);
+        let mut all = x.clone();
+        for _ in 0..100_000 {
+            all = all.add(&x.with_values(vec![0.5, 0.25]).unwrap()).unwrap();
+        }
+        let summed = x.with_values(vec![3.0, 4.0]).unwrap();
+        let all = all.add(&weighted_sum(&[(&summed, 2.0)]).unwrap()).unwrap();
+        let roots = Roots {
+            structure: x.structure(),
+            stored: &[],
+            folded: std::slice::from_ref(&all),
+        };
+        let programs = compile(&roots, &(0..2), None).unwrap();
+        assert_eq!(programs.len(), 1);
+        assert_eq!(programs[0].leaves.len(), 100_002);
+        let expected: Vec<usize> = (0..100_001).collect();
+        assert_eq!(programs[0].looked_ahead, expected);
+    }
+
+    /// The deadline ends either half of a compilation, not only what comes after.
+    #[test]
+    fn lowering_and_emitting_keep_the_deadline() {
+        let x = params(1.0, 2.0);
+        let mut chain = x.clone();
+        for _ in 0..2 * TURNS {
+            chain = chain.offset(1.0);
+        }
+        let late = || Watch::new(Some(Instant::now() - Duration::from_secs(1)));
+        let mut graph = Graph::new(x.structure(), 0);
+        let lowered = graph.lower(&chain, &mut late());
+        assert_eq!(lowered, Err(ParamsError::OutOfTime));
+        let mut graph = Graph::new(x.structure(), 0);
+        let root = graph.lower(&chain, &mut Watch::new(None)).unwrap();
+        let emitted = graph.emit(&[], &[root], &mut late());
+        assert_eq!(emitted.err(), Some(ParamsError::OutOfTime));
+    }
+
+    /// Parameters that are wanted twice, and out of the order in which they are computed.
+    #[test]
+    fn every_root_is_stored() {
+        let x = params(1.0, 2.0);
+        let (first, other) = (x.scale(2.0), x.filled(7.0));
+        let second = first.offset(1.0);
+        let wanted = [second.clone(), other.clone(), first.clone(), second.clone()];
+        crate::Evaluator::default().commit(&wanted).unwrap();
+        assert!(wanted.iter().all(Params::is_evaluated));
+        assert_eq!(second.values(), [3.0, 5.0]);
+        assert_eq!(first.values(), [2.0, 4.0]);
+        assert_eq!(other.values(), [7.0, 7.0]);
+        // The same place of a graph, for two nodes.
+        let chosen = [x.select("*").unwrap(), x.select("*").unwrap()];
+        crate::Evaluator::default().commit(&chosen).unwrap();
+        assert_eq!(chosen[0].values(), [1.0, 2.0]);
+        assert_eq!(chosen[1].values(), [1.0, 2.0]);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use crate::algebra::common;
+use crate::algebra::{MOST_ITEMS, at_most, common};
 use crate::evaluate::{Fold, commit, fold};
 use crate::{Params, ParamsError};
 
-/// Items of which every pair has a distance at most: 8 million pairs.
-const MOST_PAIRED: usize = 1 << 12;
+/// Items of which every pair has a distance at most: 2 million pairs.
+const MOST_PAIRED: usize = 1 << 11;
 
 /// Evaluates expressions and reduces them, up to a deadline.
 #[derive(Clone, Copy, Default, Debug)]
@@ -74,6 +74,7 @@ impl Evaluator {
 
     /// Squared L2 distance of each item from `center`, in one pass over all of them.
     pub fn distances(&self, items: &[&Params], center: &Params) -> Result<Vec<f64>, ParamsError> {
+        at_most(MOST_ITEMS, "distances", items.len())?;
         let all = std::iter::once(center).chain(items.iter().copied());
         let structure = common("distances", all.clone())?;
         let operands: Vec<Params> = all.cloned().collect();
@@ -91,13 +92,7 @@ impl Evaluator {
 
     /// Squared L2 distance of every pair, row-major upper triangle without the diagonal.
     pub fn pairwise_distances(&self, items: &[&Params]) -> Result<Vec<f64>, ParamsError> {
-        if items.len() > MOST_PAIRED {
-            return Err(ParamsError::TooMany {
-                operation: "pairwise-distances",
-                most: MOST_PAIRED,
-                found: items.len(),
-            });
-        }
+        at_most(MOST_PAIRED, "pairwise-distances", items.len())?;
         let structure = common("pairwise-distances", items.iter().copied())?;
         let operands: Vec<Params> = items.iter().map(|item| (*item).clone()).collect();
         let pairs = (0..items.len()).flat_map(|a| (a + 1..items.len()).map(move |b| (a, b)));
@@ -125,9 +120,9 @@ impl Evaluator {
 }
 
 impl Params {
-    /// L2 norm over all scalars.
+    /// L2 norm over all scalars; NaN where [`Evaluator::norm`] refuses the expression.
     pub fn norm(&self) -> f64 {
-        // Without a deadline a reduction does not fail.
+        // Without a deadline a reduction fails only where the expression is too large.
         Evaluator::default().norm(self).unwrap_or(f64::NAN)
     }
 }
@@ -177,6 +172,21 @@ mod tests {
         assert_eq!(distances, [102.0, 114.0, 90.0]);
         let distances = evaluator.distances(&items[1..3], items[0]).unwrap();
         assert_eq!(distances, [102.0, 114.0]);
+    }
+
+    #[test]
+    fn distances_of_too_many_are_refused() {
+        let x = params([1.0; 3]);
+        let evaluator = Evaluator::default();
+        let many = vec![&x; MOST_ITEMS + 1];
+        let error = evaluator.distances(&many, &x).unwrap_err().to_string();
+        assert_eq!(error, "distances takes at most 16384 items, got 16385");
+        let many = &many[..MOST_PAIRED + 1];
+        let error = evaluator.pairwise_distances(many).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "pairwise-distances takes at most 2048 items, got 2049"
+        );
     }
 
     #[test]

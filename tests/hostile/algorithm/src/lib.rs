@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use folkmoot_sdk::{
     Algorithm, Client, Message, Objective, Params, Result, Round, State, Training, Updates,
-    export_algorithm, log, median, pairwise_distances, report, weighted_sum,
+    distances, export_algorithm, log, median, pairwise_distances, report, weighted_sum,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -63,10 +63,14 @@ enum Deed {
     Columns,
     /// Distances of a quarter of a million to each other.
     Pairs,
+    /// Distances of a quarter of a million from one.
+    Distances,
     /// An expression of which everything is needed at once.
     Wide,
     /// A chain of operations as long as may be, which is used.
     Chain,
+    /// A chain of selections, which every link of another chain needs.
+    Reselected,
     /// Selections, each of names of its own.
     Selections,
     Glob,
@@ -174,6 +178,7 @@ impl Hostile {
             }
             Deed::Columns => drop(median(&many(1 << 18))),
             Deed::Pairs => drop(pairwise_distances(&many(1 << 18))),
+            Deed::Distances => drop(distances(&many(1 << 18), params)),
             Deed::Wide => {
                 let parts: Vec<Params> = (0..20_000u16)
                     .map(|part| params.offset(f32::from(part)))
@@ -190,6 +195,11 @@ impl Hostile {
             Deed::Chain => {
                 let chain = (0..500_000).fold(params.scale(1.0), |all, _| all.offset(0.0));
                 black_box(chain.norm());
+            }
+            Deed::Reselected => {
+                let chosen = (0..50_000).fold(params.scale(1.0), |all, _| all.select("*"));
+                let all = (0..50_000).fold(params.scale(1.0), |all, _| all.maximum(&chosen));
+                black_box(all.norm());
             }
             Deed::Selections => {
                 let names = params.names();
