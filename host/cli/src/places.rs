@@ -12,7 +12,7 @@ use crate::embedded::EMBEDDED;
 /// `FOLKMOOT_CACHE`, else the user's cache folder.
 pub(crate) fn cache() -> Result<PathBuf> {
     if let Some(folder) = std::env::var_os("FOLKMOOT_CACHE") {
-        return Ok(folder.into());
+        return std::path::absolute(&folder).context("FOLKMOOT_CACHE");
     }
     let folder = dirs::cache_dir().context("no cache folder is known; set FOLKMOOT_CACHE")?;
     Ok(folder.join("folkmoot"))

@@ -52,18 +52,26 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// A Python with these packages, in a folder of its own.
 fn set_up_python(folder: &Path, packages: &[&str]) -> Result<PathBuf> {
     let python = folder.join("bin/python");
-    if !python.is_file() {
+    // Written last: what was interrupted, or had other versions, is set up again.
+    let (complete, wanted) = (folder.join("packages.txt"), packages.join("\n"));
+    if !std::fs::read_to_string(&complete).is_ok_and(|found| found == wanted) {
         eprintln!(
             "setting up {} in `{}`",
             packages.join(", "),
             folder.display()
         );
-        start(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+        start(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(folder),
+        )?;
         start(
             Command::new(&python)
                 .args(["-m", "pip", "install", "--quiet"])
                 .args(packages),
         )?;
+        std::fs::write(&complete, wanted)
+            .with_context(|| format!("writing `{}`", complete.display()))?;
     }
     Ok(python)
 }

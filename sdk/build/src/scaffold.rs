@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -76,6 +76,11 @@ pub fn write_sdk(folder: &Path, language: Language) -> Result<()> {
     let sdk = folder.join(SDK);
     if sdk.exists() {
         let at = || format!("SDK in `{}`", sdk.display());
+        ensure!(
+            is_sdk(&sdk),
+            "{} was not written by `folkmoot plugin`; it is left as it is",
+            at()
+        );
         fs::remove_dir_all(&sdk).with_context(at)?;
     }
     match language {
@@ -92,6 +97,24 @@ pub fn write_sdk(folder: &Path, language: Language) -> Result<()> {
             }
         }
     }
+}
+
+/// Whether a folder is one that [`write_sdk`] wrote, and holds no repository.
+fn is_sdk(folder: &Path) -> bool {
+    let file = |path: &str| folder.join(path).is_file();
+    let ours = file("sdk/rust/Cargo.toml") || file("component.py");
+    ours && !folder.join(".git").exists() && !folder.join("host").exists()
+}
+
+/// A manifest above `folder` that is a workspace's: its members may take `folder` in.
+pub fn workspace_above(folder: &Path) -> Option<PathBuf> {
+    let folder = std::path::absolute(folder).ok()?;
+    let manifests = folder.ancestors().skip(1).map(|own| own.join("Cargo.toml"));
+    manifests.into_iter().find(|path| {
+        let text = fs::read_to_string(path).ok();
+        let manifest = text.and_then(|text| text.parse::<toml::Table>().ok());
+        manifest.is_some_and(|manifest| manifest.contains_key("workspace"))
+    })
 }
 
 /// The manifest that the SDK's own inherits from: what it needs of the repository's.
@@ -133,7 +156,8 @@ const TAKEN: &str = "test core std alloc proc-macro folkmoot serde schemars folk
     gen if impl in let loop macro match mod move mut override priv pub ref return self static struct super \
     trait true try type typeof unsafe unsized use virtual where while yield \
     algorithm answers block-kernel client dataset deserialize error-of example generation json-schema metric \
-    observations params partitioner questions result round score-info scores state update updates";
+    none observations params partitioner questions refusal reply result round score-info scores state string \
+    update updates vec";
 
 /// Lower-case words joined by hyphens, as crates are named.
 fn check_name(name: &str) -> Result<()> {
@@ -144,6 +168,7 @@ fn check_name(name: &str) -> Result<()> {
         bail!(
             "plugin name `{name}`: lower-case words joined by hyphens are expected{}",
             match is_name(&nearest) {
+                _ if name.contains(['/', '\\']) => "\n\nhint: --path says where".to_owned(),
                 true => format!("\n\nhint: `{nearest}`"),
                 false => String::new(),
             }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
 use crate::clean_command;
 
@@ -52,6 +52,10 @@ impl Toolchain {
         {
             return Ok(Self::BuildStd { linker });
         }
+        ensure!(
+            printed(Path::new("rustc"), &["--print", "sysroot"]).is_some(),
+            "there is no Rust toolchain on the path\n\nhint: https://rustup.rs installs one; then run `{RUSTUP}`"
+        );
         bail!(
             "no Rust toolchain here can compile to {TARGET}\n\nhint: run `{RUSTUP}`; where rustup cannot, on Debian: `{DEBIAN}`"
         )

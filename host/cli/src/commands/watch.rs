@@ -14,6 +14,9 @@ use super::plugin::build::component;
 /// Between two looks at the source.
 const PAUSE: Duration = Duration::from_millis(400);
 
+/// Looks that may fail before it is said.
+const PATIENCE: u32 = 10;
+
 /// A folder that is being watched.
 pub(crate) struct Watch {
     /// The component as it was built first.
@@ -27,7 +30,8 @@ pub(crate) struct Watch {
 impl Watch {
     /// Builds the plugin in `folder`, and begins to watch it; `say` is told what becomes of changes.
     pub(crate) fn start(folder: &Path, say: impl Fn(&str) + Send + 'static) -> Result<Self> {
-        let mut seen = sources(folder)?;
+        let mut seen =
+            sources(folder).with_context(|| format!("--watch `{}`", folder.display()))?;
         let component_path = component(folder, None)?;
         let ready: Arc<Mutex<Option<Vec<u8>>>> = Arc::default();
         let over = Arc::new(AtomicBool::new(false));
@@ -36,10 +40,23 @@ impl Watch {
             std::thread::Builder::new()
                 .name("plugin-watch".into())
                 .spawn(move || {
+                    let mut missed = 0;
                     while !over.load(Ordering::Relaxed) {
                         std::thread::sleep(PAUSE);
-                        // An editor may be at work: a file that is gone for a moment is no news.
-                        let Ok(now) = sources(&folder) else { continue };
+                        let now = match sources(&folder) {
+                            Ok(now) => now,
+                            // An editor may be at work: a file that is gone for a moment is no news.
+                            Err(error) => {
+                                missed += 1;
+                                if missed == PATIENCE {
+                                    say(&format!(
+                                        "cannot be read, the run goes on as it is: {error}"
+                                    ));
+                                }
+                                continue;
+                            }
+                        };
+                        missed = 0;
                         if now == seen {
                             continue;
                         }
@@ -97,8 +114,12 @@ fn sources(folder: &Path) -> Result<[u8; 32]> {
         paths.sort();
         for path in paths {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
+            // Among them what editors put there while a file is open.
+            if name.starts_with('.') {
+                continue;
+            }
             if path.is_dir() {
-                if !(name.starts_with('.') || ["target", "__pycache__"].contains(&&*name)) {
+                if !["target", "__pycache__"].contains(&&*name) {
                     folders.push(path);
                 }
                 continue;

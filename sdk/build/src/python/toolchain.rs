@@ -6,7 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{alone, clean_command};
+use crate::clean_command;
+use crate::scratch::Scratch;
 
 /// What is installed: one version, so that a plugin is built with the same interpreter everywhere.
 const VERSION: &str = "0.25.1";
@@ -82,7 +83,7 @@ pub fn set_up(cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Toolchain> {
         return Ok(found);
     }
     let own = Toolchain::at(cache);
-    let _alone = alone(cache)?;
+    let _alone = Scratch::open(cache)?;
     // Whoever held it may have set it up.
     if let Ok(found) = Toolchain::find(cache) {
         return Ok(found);
@@ -92,7 +93,17 @@ pub fn set_up(cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Toolchain> {
     let mut install = own.python();
     install.args(["-m", "pip", "install", "--quiet"]);
     install.arg(format!("componentize-py=={VERSION}"));
-    for command in [&mut environment, &mut install] {
+    let steps = [
+        (
+            &mut environment,
+            "on Debian, `apt-get install --yes python3-venv` gives Python its environments",
+        ),
+        (
+            &mut install,
+            "pip takes it from the network; its settings (PIP_INDEX_URL, PIP_FIND_LINKS) may name another place",
+        ),
+    ];
+    for (command, hint) in steps {
         let words: Vec<_> = std::iter::once(command.get_program())
             .chain(command.get_args())
             .map(|word| word.to_string_lossy())
@@ -103,7 +114,7 @@ pub fn set_up(cache: &Path, say: &mut dyn FnMut(&str)) -> Result<Toolchain> {
         let output = output.with_context(|| format!("running `{words}`"))?;
         ensure!(
             output.status.success(),
-            "`{words}` failed: {}\n\nhint: on Debian, `apt-get install --yes python3-venv` gives Python its environments",
+            "`{words}` failed: {}\n\nhint: {hint}",
             super::last_words(&output)
         );
     }

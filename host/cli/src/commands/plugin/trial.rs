@@ -40,8 +40,9 @@ pub(crate) fn test(arguments: &TrialArguments) -> Done {
 }
 
 pub(crate) fn bench(arguments: &BenchArguments) -> Done {
-    let prepared = prepare(&arguments.trial)?;
+    // First of all: compiling a component would start a pool of its own.
     threads(arguments.threads).map_err(Failure::Usage)?;
+    let prepared = prepare(&arguments.trial)?;
     let load = Load {
         scalars: arguments.scalars,
         clients: arguments.clients,
