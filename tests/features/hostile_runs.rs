@@ -157,7 +157,22 @@ fn a_failed_round_leaves_the_rounds_before_as_they_were() {
         let ended = run(folder, out, &["--resume", "--renew-algorithm"]);
         assert_eq!(ended.code, Some(0), "{out}: {}", ended.said);
         let renewals = fs::read_to_string(folder.join(out).join("renewals.jsonl")).unwrap();
-        assert!(renewals.starts_with("{\"round\":3,"), "{renewals}");
+        let lines: Vec<Value> = renewals
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        let began: Vec<&Value> = lines.iter().map(|line| &line["round"]).collect();
+        assert_eq!(began, [1, 3], "{renewals}");
+        assert_eq!(lines[0]["settings"]["hook"], out.split_once('-').unwrap().0);
+        // Once it has ended there is nothing to renew.
+        let hook = format!("hook={}", out.split_once('-').unwrap().0);
+        let ended = run(
+            folder,
+            out,
+            &["--resume", "--renew-algorithm", "--algorithm-arg", &hook],
+        );
+        assert_eq!(ended.code, Some(2), "{}", ended.said);
+        assert!(ended.said.contains("has ended"), "{}", ended.said);
         assert_eq!(rounds(folder, out), expected, "{out}");
         assert!(
             adapter(folder, out, "final") == adapter(folder, "whole", "final"),

@@ -19,6 +19,7 @@ mod partition;
 mod picture;
 mod preview;
 mod record;
+mod renewals;
 mod resolve;
 mod rows;
 mod run;

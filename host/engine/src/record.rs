@@ -17,6 +17,7 @@ use crate::evaluate::clients::EvaluationLine;
 use crate::evaluate::outcome::scores_json;
 use crate::evaluate::panel::Scores;
 use crate::experiment::Experiment;
+use crate::renewals::Renewals;
 use crate::resolve::Setup;
 use crate::updates::Dropped;
 
@@ -30,11 +31,13 @@ pub struct Record {
     checkpoint: Option<Checkpoint>,
     /// What plugins cost before the run was resumed.
     sessions: Vec<Value>,
+    renewals: Renewals,
 }
 
 const STATE: &str = "state";
 const EXCHANGE: &str = "exchange";
 const PROFILE: &str = "profile.json";
+const RENEWALS: &str = "renewals.jsonl";
 
 /// One line of the final table.
 #[derive(Clone, Debug)]
@@ -96,7 +99,7 @@ impl Record {
             );
         }
         fs::create_dir_all(folder).with_context(at)?;
-        let record = Self::open(folder)?;
+        let record = Self::open(folder, setup)?;
         record.write("experiment.toml", experiment_text(setup)?.as_bytes())?;
         record.write_json("digests.json", &digests(setup))?;
         record.write_json("shards.json", &json!({ "clients": setup.shards }))?;
@@ -113,39 +116,43 @@ impl Record {
         let at = || format!("run folder `{}`", folder.display());
         let read = |name: &str| fs::read_to_string(folder.join(name)).with_context(at);
         let (text, own) = (read("experiment.toml")?, experiment_text(setup)?);
-        let same = match renew {
-            false => text == own,
-            true => {
-                let mut before: Experiment = toml::from_str(&text).with_context(at)?;
-                before.algorithm = setup.experiment.algorithm.clone();
-                toml::to_string_pretty(&before)? == own
-            }
+        let experiment: Experiment = toml::from_str(&text).with_context(at)?;
+        let with_own_algorithm = Experiment {
+            algorithm: setup.experiment.algorithm.clone(),
+            ..experiment.clone()
+        };
+        let but_algorithm = toml::to_string_pretty(&with_own_algorithm)? == own;
+        let hint = |helps: bool, before: &str| match helps && !renew {
+            true => format!("{before}--renew-algorithm goes on with another algorithm"),
+            false => String::new(),
         };
         ensure!(
-            same,
-            "{} is of another experiment\n\nhint: its own is in `{}`; --renew-algorithm goes on with another algorithm",
+            text == own || (renew && but_algorithm),
+            "{} is of another experiment\n\nhint: its own is in `{}`{}",
             at(),
-            folder.join("experiment.toml").display()
+            folder.join("experiment.toml").display(),
+            hint(but_algorithm, "; ")
         );
         let before: Value = serde_json::from_str(&read("digests.json")?).with_context(at)?;
         let now = digests(setup);
-        // Of plugins, those that must be the same.
-        let plugins = |digests: &Value| -> Vec<Value> {
-            let all = digests["plugins"].as_array().cloned().unwrap_or_default();
-            let stay = |own: &Value| !renew || own["kind"] != "algorithm";
-            all.into_iter().filter(stay).collect()
+        let plugins = |digests: &Value, all: bool| -> Vec<Value> {
+            let plugins = digests["plugins"].as_array().cloned().unwrap_or_default();
+            let wanted = |own: &Value| all || own["kind"] != "algorithm";
+            plugins.into_iter().filter(wanted).collect()
         };
+        let same = |all: bool| plugins(&before, all) == plugins(&now, all);
         ensure!(
-            plugins(&before) == plugins(&now),
-            "{}: its plugins had other digests than those found now\n\nhint: --renew-algorithm goes on with another algorithm",
-            at()
+            same(!renew),
+            "{}: its plugins had other digests than those found now{}",
+            at(),
+            hint(same(false), "\n\nhint: ")
         );
         ensure!(
             before["files"] == now["files"],
             "{}: its files had other digests than those found now",
             at()
         );
-        let mut record = Self::open(folder)?;
+        let mut record = Self::open(folder, setup)?;
         let checkpoint = Checkpoint::latest(&folder.join(STATE))?;
         let round = checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.round);
         if let Some(checkpoint) = &checkpoint {
@@ -174,13 +181,23 @@ impl Record {
             let sessions = before["sessions"].as_array().cloned();
             record.sessions = sessions.with_context(|| format!("{}: {PROFILE}", at()))?;
         }
+        let renewals = folder.join(RENEWALS).is_file().then(|| read(RENEWALS));
+        let renewals = renewals.transpose()?.unwrap_or_default();
+        record.renewals = Renewals::read(&renewals, &experiment, &before).with_context(at)?;
         let exchange = folder.join(EXCHANGE);
         if exchange.exists() {
             // What was on its way when the run stopped is sent again.
             fs::remove_dir_all(&exchange).with_context(at)?;
         }
         record.log(&format!("resumed after round {round}"))?;
-        if before["plugins"] != now["plugins"] || text != own {
+        let over = |own: &Checkpoint| own.watch.stopped || own.round >= setup.experiment.rounds;
+        if checkpoint.as_ref().is_some_and(over) {
+            ensure!(
+                text == own && same(true),
+                "{} has ended: no round is left for another algorithm",
+                at()
+            );
+        } else {
             record.write("experiment.toml", own.as_bytes())?;
             record.renewed(round + 1, setup)?;
         }
@@ -188,7 +205,7 @@ impl Record {
         Ok(record)
     }
 
-    fn open(folder: &Path) -> Result<Self> {
+    fn open(folder: &Path, setup: &Setup) -> Result<Self> {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
@@ -201,6 +218,7 @@ impl Record {
             log: log.with_context(|| format!("run folder `{}`", folder.display()))?,
             checkpoint: None,
             sessions: Vec::new(),
+            renewals: Renewals::new(setup)?,
         })
     }
 
@@ -333,27 +351,21 @@ impl Record {
         self.write(name, text.as_bytes())
     }
 
-    /// Writes down that another algorithm takes over with round `number`. A resumed run begins with it.
+    /// Writes down that the algorithm of `setup` is at work from round `number` on. A resumed run begins with it.
     pub(crate) fn renewed(&mut self, number: u32, setup: &Setup) -> Result<()> {
-        let algorithm = setup.algorithm.get();
-        let plugin = algorithm.plugin();
-        let line = json!({
-            "round": number,
-            "plugin": plugin.name,
-            "sha256": plugin.digest,
-            "settings": setup.experiment.algorithm.settings,
-        });
-        let file = self.folder.join("renewals.jsonl");
-        let before = match file.is_file() {
-            true => fs::read_to_string(&file)?,
-            false => String::new(),
-        };
-        self.write("renewals.jsonl", format!("{before}{line}\n").as_bytes())?;
-        self.write_json("digests.json", &digests(setup))?;
-        self.log(&format!(
-            "round {number}: algorithm `{}` was replaced by {}",
-            plugin.name, plugin.digest
-        ))
+        let before = self.renewals.text()?;
+        self.renewals.begin(number, setup)?;
+        let now = self.renewals.text()?;
+        if now != before {
+            self.write(RENEWALS, now.as_bytes())?;
+            let algorithm = setup.algorithm.get();
+            let plugin = algorithm.plugin();
+            self.log(&format!(
+                "from round {number} on the algorithm is `{}`, {}",
+                plugin.name, plugin.digest
+            ))?;
+        }
+        self.write_json("digests.json", &digests(setup))
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {

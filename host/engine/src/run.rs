@@ -193,7 +193,10 @@ fn rounds(
         setup.experiment.rounds
     };
     for number in done + 1..=until {
-        if let Some(next) = renew.and_then(|renew| renew()) {
+        // The same component built again is no other.
+        let digest = setup.algorithm.get().plugin().digest.clone();
+        let next = renew.and_then(|renew| renew());
+        if let Some(next) = next.filter(|next| next.plugin().digest != digest) {
             let said = format!("round {number} begins with {}", next.plugin().digest);
             setup.algorithm.replace(next);
             record.renewed(number, setup)?;
