@@ -275,14 +275,18 @@ fn native_metrics_score_as_their_components() {
     assert_eq!(expected, score(native("accuracy", Kind::Metric)));
 }
 
-/// The hostile plugin in C, compiled with these definitions.
+/// The hostile algorithm in C, compiled with these definitions.
 fn compiled(folder: &Path, name: &str, definitions: &[&str]) -> PathBuf {
+    compiled_from("plugin.c", folder, name, definitions)
+}
+
+fn compiled_from(source: &str, folder: &Path, name: &str, definitions: &[&str]) -> PathBuf {
     let out = folder.join(library(name));
     let mut cc = Command::new("cc");
     cc.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-I"]);
     cc.arg(root().join("sdk/native"));
     cc.args(definitions.iter().map(|own| format!("-D{own}")));
-    cc.arg(here().join("hostile/native/plugin.c"))
+    cc.arg(here().join("hostile/native").join(source))
         .arg("-o")
         .arg(&out);
     assert!(cc.status().unwrap().success());
@@ -438,6 +442,57 @@ fn calls_of_a_plugin_in_c_work_or_say_why_not() {
         let error = aggregate(&path, &json!({ "does": does })).unwrap_err();
         let expected = format!("plugin `c`, call `aggregate`: {expected}");
         assert!(error.starts_with(&expected), "{does}: {error}");
+    }
+}
+
+/// What a library keeps between calls is found, which no component could keep.
+#[test]
+fn a_trial_finds_what_a_library_keeps() {
+    let folder = tempfile::tempdir().unwrap();
+    let algorithm = compiled(folder.path(), "c", &[]);
+    let metric = compiled_from("metric.c", folder.path(), "metric", &[]);
+    for (path, command, does, expected) in [
+        (
+            &algorithm,
+            "check",
+            "count",
+            "same input twice: `aggregate` in round 1 answers otherwise\n",
+        ),
+        (
+            &algorithm,
+            "check",
+            "tire",
+            "same input twice: it answered once, and then: plugin `c`, call `aggregate`: refused: enough\n",
+        ),
+        (
+            &algorithm,
+            "test",
+            "remember",
+            "killed and resumed after every round, eight clients: undisturbed it answered, and resumed: \
+             plugin `c`, call `aggregate`: refused: nobody started\n",
+        ),
+        (
+            &metric,
+            "check",
+            "vary",
+            "same input twice: `ask` about example 0 answers otherwise\n",
+        ),
+        (
+            &metric,
+            "test",
+            "recall",
+            "examples in another order: other observations of example 0\n",
+        ),
+    ] {
+        let (path, does) = (path.to_str().unwrap(), format!("does={does}"));
+        let mut trial = folkmoot(folder.path());
+        trial.args(["plugin", command, path, "--allow-native", path]);
+        trial.arg("--arg").arg(does);
+        let output = trial.output().unwrap();
+        let said = stdout(&output) + &stderr(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let expected = format!("BROKEN     {expected}");
+        assert!(said.contains(&expected), "`{expected}` is not in:\n{said}");
     }
 }
 

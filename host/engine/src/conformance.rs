@@ -9,7 +9,7 @@ mod recorded;
 mod timing;
 mod transcript;
 
-use folkmoot_plugin::{Failure, Kind, Plugin, PluginError};
+use folkmoot_plugin::{Algorithm, Failure, Kind, Metric, Partitioner, Plugin, PluginError};
 use serde_json::Value;
 
 pub use timing::{Load, Timed};
@@ -82,22 +82,20 @@ impl Candidate<'_> {
         let plugin = (self.load)(Host::Reused)?;
         let mut findings = vec![contract(&plugin), summary(&plugin), settings(&plugin)];
         findings.iter().for_each(&mut *tell);
-        let first = self.transcript(Host::Reused);
+        let own = Loaded::new(plugin, &self.settings)?;
+        let first = own.transcript(self);
+        // The very same one at first: loaded anew, a library has forgotten what it kept between calls.
+        let again = |host: Host| -> Result<Transcript, PluginError> {
+            match host {
+                Host::Reused => own.transcript(self),
+                Host::Fresh => Loaded::new((self.load)(host)?, &self.settings)?.transcript(self),
+            }
+        };
         for (case, host) in [
             ("same input twice", Host::Reused),
             ("same input in another host", Host::Fresh),
         ] {
-            let verdict = match (&first, self.transcript(host)) {
-                (Ok(first), Ok(again)) => match first.difference(&again) {
-                    None => Verdict::Held(format!("{} answers, bit for bit", first.len())),
-                    Some(place) => Verdict::Broken(format!(
-                        "{place} answers otherwise\n\nhint: an answer may depend on its input, the state and `random` alone"
-                    )),
-                },
-                (_, Err(error)) => Verdict::of(Err(error)),
-                (Err(_), Ok(_)) => Verdict::Broken("it failed once, and then did not".into()),
-            };
-            let finding = Finding::new(case, verdict);
+            let finding = Finding::new(case, repeated(&first, again(host)));
             tell(&finding);
             findings.push(finding);
         }
@@ -113,14 +111,54 @@ impl Candidate<'_> {
             Kind::Metric => metric::conform(self, tell),
         }
     }
+}
 
-    fn transcript(&self, host: Host) -> Result<Transcript, PluginError> {
-        let plugin = (self.load)(host)?;
-        match plugin.kind {
-            Kind::Algorithm => algorithm::transcript(self, plugin),
-            Kind::Partitioner => partitioner::transcript(self, plugin),
-            Kind::Metric => metric::transcript(self, plugin),
+/// A plugin with its settings, which can be asked the same again.
+enum Loaded {
+    Algorithm(Box<Algorithm>),
+    Partitioner(Box<Partitioner>),
+    Metric(Box<Metric>),
+}
+
+impl Loaded {
+    fn new(plugin: Plugin, settings: &Value) -> Result<Self, PluginError> {
+        Ok(match plugin.kind {
+            Kind::Algorithm => Self::Algorithm(Box::new(Algorithm::new(plugin, settings)?)),
+            Kind::Partitioner => Self::Partitioner(Box::new(Partitioner::new(plugin, settings)?)),
+            Kind::Metric => Self::Metric(Box::new(Metric::new(plugin, settings)?)),
+        })
+    }
+
+    /// What it answers to everything that its kind is asked, or why it refuses that.
+    fn transcript(&self, candidate: &Candidate) -> Result<Transcript, PluginError> {
+        match self {
+            Self::Algorithm(own) => algorithm::transcript(own),
+            Self::Partitioner(own) => partitioner::transcript(own),
+            Self::Metric(own) => metric::transcript(own, candidate),
         }
+    }
+}
+
+/// Whether the same input brought the same answers; a refusal is one, too.
+fn repeated(
+    first: &Result<Transcript, PluginError>,
+    again: Result<Transcript, PluginError>,
+) -> Verdict {
+    match (first, again) {
+        (Ok(first), Ok(again)) => match first.difference(&again) {
+            None => Verdict::Held(format!("{} answers, bit for bit", first.len())),
+            Some(place) => Verdict::Broken(format!(
+                "{place} answers otherwise\n\nhint: an answer may depend on its input, the state and `random` alone"
+            )),
+        },
+        (Ok(_), Err(error)) => Verdict::Broken(format!("it answered once, and then: {error}")),
+        (Err(error), Ok(_)) => Verdict::Broken(format!("it answered only after this: {error}")),
+        (Err(first), Err(again)) if first.to_string() == again.to_string() => {
+            Verdict::of(Err(again))
+        }
+        (Err(first), Err(again)) => Verdict::Broken(format!(
+            "it fails in another way: {again}\nafter this: {first}"
+        )),
     }
 }
 

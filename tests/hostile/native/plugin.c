@@ -21,6 +21,10 @@ uint32_t folkmoot_kind(void) { return KIND; }
 void folkmoot_free(folkmoot_value *result) { (void)result; }
 #endif
 
+/* Kept between calls, as nothing may be. */
+static unsigned aggregated;
+static int started;
+
 static folkmoot_value text(const char *words) {
     folkmoot_value value = {FOLKMOOT_TAG_TEXT, 0, {0}, 0};
     value.payload.items = words;
@@ -46,14 +50,25 @@ int32_t folkmoot_call(const folkmoot_host *host, uint32_t hook, const folkmoot_v
                       folkmoot_value *result) {
     if (hook == FOLKMOOT_HOOK_DESCRIBE) {
         *result = text("{\"summary\": \"Written in C.\", \"references\": [], \"traits\": {}, \"settings\": "
-                       "{\"type\": \"object\", \"properties\": {\"does\": {\"type\": \"string\"}}}}");
+                       "{\"type\": \"object\", \"additionalProperties\": false, \"properties\": {\"does\": "
+                       "{\"type\": \"string\", \"description\": \"What it does.\"}}}}");
         return FOLKMOOT_CODE_DONE;
     }
+    if (hook == FOLKMOOT_HOOK_START) started = 1;
     if (hook != FOLKMOOT_HOOK_AGGREGATE || count != 5) return FOLKMOOT_CODE_DONE;
     const folkmoot_value settings = given[0], round = given[1], global = given[2], updates = given[3];
     folkmoot_value answer;
+    aggregated++;
     if (said(settings, "refuse")) {
         *result = text("not today");
+        return FOLKMOOT_CODE_REFUSED;
+    }
+    if (said(settings, "tire") && aggregated > 3) {
+        *result = text("enough");
+        return FOLKMOOT_CODE_REFUSED;
+    }
+    if (said(settings, "remember") && !started) {
+        *result = text("nobody started");
         return FOLKMOOT_CODE_REFUSED;
     }
     if (said(settings, "fail")) {
@@ -91,5 +106,6 @@ int32_t folkmoot_call(const folkmoot_host *host, uint32_t hook, const folkmoot_v
     folkmoot_value update, sum[2] = {global, global};
     if (host->call(host->context, FOLKMOOT_UPDATES_GET, first, 2, &update)) return FOLKMOOT_CODE_FAILED;
     if (host->call(host->context, FOLKMOOT_UPDATE_DELTA, &update, 1, &sum[1])) return FOLKMOOT_CODE_FAILED;
+    if (said(settings, "count") && aggregated % 2 == 0) sum[1] = global;
     return host->call(host->context, FOLKMOOT_PARAMS_ADD, sum, 2, result);
 }

@@ -3,9 +3,9 @@
 use std::time::Instant;
 
 use folkmoot_params::{Params, Seed};
-use folkmoot_plugin::{Algorithm, Plugin, PluginError};
+use folkmoot_plugin::{Algorithm, PluginError};
 
-use super::federation::{Learnt, Scenario, lora, zeros};
+use super::federation::{Learnt, Reload, Scenario, lora, zeros};
 use super::recorded;
 use super::transcript::Transcript;
 use super::{Candidate, Finding, Host, Tell, Verdict};
@@ -25,8 +25,8 @@ fn usual() -> Result<Scenario, PluginError> {
     })
 }
 
-pub(super) fn transcript(candidate: &Candidate, plugin: Plugin) -> Result<Transcript, PluginError> {
-    usual()?.play(&Algorithm::new(plugin, &candidate.settings)?)
+pub(super) fn transcript(algorithm: &Algorithm) -> Result<Transcript, PluginError> {
+    usual()?.play(algorithm)
 }
 
 /// Name, and what is otherwise than usual.
@@ -141,8 +141,12 @@ fn cases() -> Result<Vec<(&'static str, Scenario)>, PluginError> {
     ])
 }
 
+fn load(candidate: &Candidate) -> Result<Algorithm, PluginError> {
+    Algorithm::new((candidate.load)(Host::Reused)?, &candidate.settings)
+}
+
 pub(super) fn conform(candidate: &Candidate, tell: Tell) -> Result<Vec<Finding>, PluginError> {
-    let algorithm = Algorithm::new((candidate.load)(Host::Reused)?, &candidate.settings)?;
+    let algorithm = load(candidate)?;
     let mut findings = Vec::new();
     let mut found = |case: &str, verdict: Verdict| {
         let finding = Finding::new(case, verdict);
@@ -167,26 +171,23 @@ pub(super) fn conform(candidate: &Candidate, tell: Tell) -> Result<Vec<Finding>,
         .filter(|(case, _)| ["eight clients", "five of twelve each round"].contains(case))
     {
         let name = format!("killed and resumed after every round, {case}");
-        let resumed = Scenario {
-            through_files: true,
-            ..scenario.clone()
-        };
-        let both = scenario
-            .play(&algorithm)
-            .and_then(|whole| Ok((whole, resumed.play(&algorithm)?)));
-        match both {
-            Ok((whole, parts)) => match whole.difference(&parts) {
-                None => found(
-                    &name,
-                    Verdict::Held(format!("{} answers, bit for bit", whole.len())),
-                ),
-                Some(place) => found(
-                    &name,
-                    Verdict::Broken(format!("{place} answers otherwise than undisturbed")),
-                ),
-            },
-            Err(error) => found(&name, Verdict::of(Err(error))),
-        }
+        let verdict = resumed(&scenario, &algorithm, &|| load(candidate));
+        found(&name, verdict);
     }
     Ok(findings)
+}
+
+/// Whether `scenario` goes in parts as it goes undisturbed.
+fn resumed(scenario: &Scenario, algorithm: &Algorithm, reload: Reload) -> Verdict {
+    let whole = match scenario.play(algorithm) {
+        Ok(whole) => whole,
+        Err(error) => return Verdict::of(Err(error)),
+    };
+    match scenario.play_resumed(algorithm, reload) {
+        Ok(parts) => match whole.difference(&parts) {
+            None => Verdict::Held(format!("{} answers, bit for bit", whole.len())),
+            Some(place) => Verdict::Broken(format!("{place} answers otherwise than undisturbed")),
+        },
+        Err(error) => Verdict::Broken(format!("undisturbed it answered, and resumed: {error}")),
+    }
 }

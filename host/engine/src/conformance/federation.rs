@@ -27,6 +27,9 @@ pub(super) enum Learnt {
     Recorded(Vec<Params>),
 }
 
+/// The algorithm as another process has it.
+pub(super) type Reload<'a> = &'a dyn Fn() -> Result<Algorithm, PluginError>;
+
 /// Of what a federation consists.
 #[derive(Clone)]
 pub(super) struct Scenario {
@@ -90,6 +93,28 @@ fn broken(what: &str, error: &dyn std::fmt::Display) -> PluginError {
 impl Scenario {
     /// Every hook of `algorithm` in every round, as a run calls them.
     pub(super) fn play(&self, algorithm: &Algorithm) -> Result<Transcript, PluginError> {
+        self.run(algorithm, None)
+    }
+
+    /// The same in a run that is killed and resumed after every round: only what is in files lasts, and every round
+    /// but the first has an algorithm that was loaded anew.
+    pub(super) fn play_resumed(
+        &self,
+        algorithm: &Algorithm,
+        reload: Reload,
+    ) -> Result<Transcript, PluginError> {
+        let killed = Self {
+            through_files: true,
+            ..self.clone()
+        };
+        killed.run(algorithm, Some(reload))
+    }
+
+    fn run(
+        &self,
+        algorithm: &Algorithm,
+        reload: Option<Reload>,
+    ) -> Result<Transcript, PluginError> {
         let mut transcript = Transcript::default();
         let mut server = State::default();
         let mut homes: BTreeMap<u32, State> = BTreeMap::new();
@@ -98,7 +123,12 @@ impl Scenario {
         let mut last: BTreeMap<u32, u32> = BTreeMap::new();
         algorithm.start(&global, &mut server)?;
         transcript.add("`start`".into(), |own| own.state(&server));
+        let mut renewed: Option<Algorithm> = None;
         for number in 1..=self.rounds {
+            if let Some(reload) = reload.filter(|_| number > 1) {
+                renewed = Some(reload()?);
+            }
+            let algorithm = renewed.as_ref().unwrap_or(algorithm);
             let round = Round {
                 number,
                 total: self.rounds,

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use folkmoot_plugin::{
-    Failure, Metric, Observations, Observed, Plugin, PluginError, Question, Reply, Score,
+    Failure, Metric, Observations, Observed, PluginError, Question, Reply, Score,
 };
 use serde_json::{Value, json};
 
@@ -99,86 +99,111 @@ fn reply(example: &Value, row: usize, place: usize, question: &Question, said: S
     }
 }
 
-/// Asks about each example to the end; gives what was observed, and how much was asked.
-fn observe(
-    metric: &Metric,
-    examples: &[Value],
-    said: Said,
-) -> Result<(Vec<Observed>, usize), PluginError> {
-    let mut asked = 0;
-    let observed = examples.iter().enumerate().map(|(row, example)| {
-        let text = example.to_string();
-        let mut replies: Vec<Reply> = Vec::new();
-        for _ in 0..TURNS {
-            let questions = metric.ask(&text, &replies)?;
-            if questions.is_empty() {
-                return metric.observe(&text, &replies);
-            }
-            asked += questions.len();
-            for question in questions {
-                let own = reply(example, row, replies.len(), &question, said);
-                replies.push(own);
-            }
-        }
-        Err(PluginError::Call {
-            plugin: metric.plugin().name.clone(),
-            call: "ask",
-            failure: Failure::BadOutput {
-                cause: format!("it still asks after {TURNS} turns about one example"),
-            },
-        })
-    });
-    let observed = observed.collect::<Result<Vec<_>, _>>()?;
-    Ok((observed, asked))
+/// What came of asking about one example to the end.
+struct Interview {
+    questions: Vec<Question>,
+    /// Calls of `ask`.
+    turns: usize,
+    observed: Observed,
+    /// What the calls took.
+    ask_seconds: f64,
+    observe_seconds: f64,
 }
 
-/// The same with mixed answers, and seconds of a call of `ask` and of `observe` in the mean.
+/// Asks about `example`, whose replies depend on its `row`, until there is no question left.
+fn interview(
+    metric: &Metric,
+    row: usize,
+    example: &Value,
+    said: Said,
+) -> Result<Interview, PluginError> {
+    let text = example.to_string();
+    let mut replies: Vec<Reply> = Vec::new();
+    let mut questions: Vec<Question> = Vec::new();
+    let mut ask_seconds = 0.0;
+    for turn in 1..=TURNS {
+        let started = Instant::now();
+        let asked = metric.ask(&text, &replies)?;
+        ask_seconds += started.elapsed().as_secs_f64();
+        if asked.is_empty() {
+            let started = Instant::now();
+            let observed = metric.observe(&text, &replies)?;
+            return Ok(Interview {
+                questions,
+                turns: turn,
+                observed,
+                ask_seconds,
+                observe_seconds: started.elapsed().as_secs_f64(),
+            });
+        }
+        for question in asked {
+            let own = reply(example, row, replies.len(), &question, said);
+            replies.push(own);
+            questions.push(question);
+        }
+    }
+    Err(PluginError::Call {
+        plugin: metric.plugin().name.clone(),
+        call: "ask",
+        failure: Failure::BadOutput {
+            cause: format!("it still asks after {TURNS} turns about one example"),
+        },
+    })
+}
+
+/// Asks about each example, which comes with its row.
+fn observe<'a>(
+    metric: &Metric,
+    examples: impl Iterator<Item = (usize, &'a Value)>,
+    said: Said,
+) -> Result<Vec<Interview>, PluginError> {
+    let all = examples.map(|(row, example)| interview(metric, row, example, said));
+    all.collect()
+}
+
+/// What is observed with mixed answers, and seconds of a call of `ask` and of `observe` in the mean.
 pub(super) fn observe_timed(
     metric: &Metric,
     examples: &[Value],
 ) -> Result<(Vec<Observed>, Seconds), PluginError> {
-    let (mut ask, mut observe) = ((0.0, 0), 0.0);
+    let (mut ask, mut turns, mut observe) = (0.0, 0_usize, 0.0);
     let mut all = Vec::new();
     for (row, example) in examples.iter().enumerate() {
-        let text = example.to_string();
-        let mut replies: Vec<Reply> = Vec::new();
-        loop {
-            let started = Instant::now();
-            let questions = metric.ask(&text, &replies)?;
-            ask = (ask.0 + started.elapsed().as_secs_f64(), ask.1 + 1);
-            if questions.is_empty() || ask.1 > TURNS * examples.len() {
-                break;
-            }
-            for question in questions {
-                let own = reply(example, row, replies.len(), &question, Said::Mixed);
-                replies.push(own);
-            }
-        }
-        let started = Instant::now();
-        all.push(metric.observe(&text, &replies)?);
-        observe += started.elapsed().as_secs_f64();
+        let own = interview(metric, row, example, Said::Mixed)?;
+        ask += own.ask_seconds;
+        turns += own.turns;
+        observe += own.observe_seconds;
+        all.push(own.observed);
     }
     let seconds = vec![
-        ("ask", ask.0 / ask.1.max(1) as f64),
+        ("ask", ask / turns.max(1) as f64),
         ("observe", observe / examples.len().max(1) as f64),
     ];
     Ok((all, seconds))
 }
 
-fn scores(metric: &Metric, observed: &[Observed]) -> Result<Vec<Score>, PluginError> {
-    metric.summarize(&Observations::from_iter(observed.iter().cloned()))
+fn scores(metric: &Metric, all: &[Interview]) -> Result<Vec<Score>, PluginError> {
+    let observed = all.iter().map(|own| own.observed.clone());
+    metric.summarize(&Observations::from_iter(observed))
 }
 
-pub(super) fn transcript(candidate: &Candidate, plugin: Plugin) -> Result<Transcript, PluginError> {
-    let metric = Metric::new(plugin, &candidate.settings)?;
+pub(super) fn transcript(
+    metric: &Metric,
+    candidate: &Candidate,
+) -> Result<Transcript, PluginError> {
     let mut transcript = Transcript::default();
-    let (observed, _) = observe(&metric, &examples(candidate, 40), Said::Mixed)?;
-    for (row, own) in observed.iter().enumerate() {
+    let examples = examples(candidate, 40);
+    let all = observe(metric, examples.iter().enumerate(), Said::Mixed)?;
+    for (row, own) in all.iter().enumerate() {
+        transcript.add(format!("`ask` about example {row}"), |digest| {
+            let asked = format!("{:?}", (own.turns, &own.questions));
+            digest.bytes(asked.as_bytes());
+        });
         transcript.add(format!("`observe` of example {row}"), |digest| {
-            digest.bytes(format!("{own:?}").as_bytes());
+            digest.bytes(format!("{:?}", own.observed).as_bytes());
         });
     }
-    let scores = scores(&metric, &observed)?;
+    let scores = scores(metric, &all)?;
     transcript.add("`summarize`".into(), |digest| {
         for score in scores {
             digest.bytes(score.name.as_bytes());
@@ -189,8 +214,12 @@ pub(super) fn transcript(candidate: &Candidate, plugin: Plugin) -> Result<Transc
     Ok(transcript)
 }
 
+fn load(candidate: &Candidate) -> Result<Metric, PluginError> {
+    Metric::new((candidate.load)(Host::Reused)?, &candidate.settings)
+}
+
 pub(super) fn conform(candidate: &Candidate, tell: Tell) -> Result<Vec<Finding>, PluginError> {
-    let metric = Metric::new((candidate.load)(Host::Reused)?, &candidate.settings)?;
+    let metric = load(candidate)?;
     let mut findings = Vec::new();
     let mut found = |case: &str, verdict: Verdict| {
         let finding = Finding::new(case, verdict);
@@ -205,7 +234,9 @@ pub(super) fn conform(candidate: &Candidate, tell: Tell) -> Result<Vec<Finding>,
         ("answers of a hundred thousand characters", 2, Said::Long),
     ];
     for (case, count, said) in cases {
-        let seen = observe(&metric, &examples(candidate, count), said).and_then(|(all, asked)| {
+        let examples = examples(candidate, count);
+        let seen = observe(&metric, examples.iter().enumerate(), said).and_then(|all| {
+            let asked: usize = all.iter().map(|own| own.questions.len()).sum();
             let scores = scores(&metric, &all)?;
             declared(&metric, &scores)?;
             let scores = scores
@@ -220,22 +251,47 @@ pub(super) fn conform(candidate: &Candidate, tell: Tell) -> Result<Vec<Finding>,
         });
         found(case, Verdict::of(seen));
     }
-    let order = observe(&metric, &examples(candidate, 40), Said::Mixed).and_then(|(mut all, _)| {
-        let forwards = scores(&metric, &all)?;
-        all.reverse();
-        Ok((forwards, scores(&metric, &all)?))
-    });
-    let verdict = match order {
-        Ok((forwards, backwards)) if forwards == backwards => {
-            Verdict::Held("the same scores, bit for bit".into())
-        }
-        Ok(_) => Verdict::Broken(
-            "other scores\n\nhint: what `observe` adds must depend on its example alone".into(),
-        ),
-        Err(error) => Verdict::of(Err(error)),
-    };
-    found("examples in another order", verdict);
+    found("examples in another order", reordered(candidate, &metric));
     Ok(findings)
+}
+
+/// Whether what comes of an example depends on those before it: the last one first, each with the replies that it had.
+fn reordered(candidate: &Candidate, metric: &Metric) -> Verdict {
+    let examples = examples(candidate, 40);
+    let forwards = observe(metric, examples.iter().enumerate(), Said::Mixed);
+    let (forwards, expected) = match forwards.and_then(|all| with_scores(metric, all)) {
+        Ok(forwards) => forwards,
+        Err(error) => return Verdict::of(Err(error)),
+    };
+    // Loaded anew, since a library may have kept what it saw first.
+    let backwards = load(candidate).and_then(|metric| {
+        let mut all = observe(&metric, examples.iter().enumerate().rev(), Said::Mixed)?;
+        all.reverse();
+        with_scores(&metric, all)
+    });
+    let (backwards, scores) = match backwards {
+        Ok(backwards) => backwards,
+        Err(error) => {
+            return Verdict::Broken(format!("in one order it answered, and in another: {error}"));
+        }
+    };
+    let mut pairs = forwards.iter().zip(&backwards);
+    let other = match pairs.position(|(own, other)| own.observed != other.observed) {
+        Some(row) => format!("other observations of example {row}"),
+        None if expected != scores => "other scores".to_owned(),
+        None => return Verdict::Held("the same scores, bit for bit".into()),
+    };
+    Verdict::Broken(format!(
+        "{other}\n\nhint: what `observe` adds must depend on its example alone"
+    ))
+}
+
+fn with_scores(
+    metric: &Metric,
+    all: Vec<Interview>,
+) -> Result<(Vec<Interview>, Vec<Score>), PluginError> {
+    let scores = scores(metric, &all)?;
+    Ok((all, scores))
 }
 
 /// Every score that is given is one that the plugin says it gives, the right way up.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use folkmoot_params::Seed;
-use folkmoot_plugin::{Failure, Partitioner, Plugin, PluginError, View};
+use folkmoot_plugin::{Failure, Partitioner, PluginError, View};
 
 use super::transcript::Transcript;
 use super::{Candidate, Finding, Host, Tell, Verdict};
@@ -11,7 +11,8 @@ use super::{Candidate, Finding, Host, Tell, Verdict};
 /// Rows with a class, a source, a number and a text.
 pub(super) struct Rows(pub(super) u32);
 
-const CLASSES: [&str; 6] = ["joy", "anger", "fear", "love", "sadness", "surprise"];
+// As many as divide the clients of the cases, which some partitioners ask for.
+const CLASSES: [&str; 5] = ["joy", "anger", "fear", "love", "sadness"];
 const SOURCES: u32 = 12;
 
 impl View for Rows {
@@ -29,7 +30,7 @@ impl View for Rows {
         let rows = 0..self.0;
         match column {
             "label" => Ok((
-                rows.map(|row| row * row % CLASSES.len() as u32).collect(),
+                rows.map(class).collect(),
                 CLASSES.map(str::to_owned).to_vec(),
             )),
             "source" => Ok((
@@ -53,7 +54,9 @@ impl View for Rows {
     }
 
     fn lengths(&self) -> Result<Vec<u32>, String> {
-        Ok((0..self.0).map(|row| 5 + row * 31 % 200).collect())
+        Ok((0..self.0)
+            .map(|row| 5 + row.wrapping_mul(31) % 200)
+            .collect())
     }
 
     fn text(&self, example: u32) -> Option<String> {
@@ -66,11 +69,16 @@ impl Rows {
         match column {
             "number" => format!("{}", f64::from(row % 97) / 9.7),
             _ => {
-                let word = |k: u32| CLASSES[(row * k % 6) as usize];
-                format!("row {row} of {} and {}", word(1), word(5))
+                let word = |k: u32| CLASSES[row.wrapping_mul(k) as usize % CLASSES.len()];
+                format!("row {row} of {} and {}", word(1), word(3))
             }
         }
     }
+}
+
+/// Of every class some rows, of the last three times as many.
+fn class(row: u32) -> u32 {
+    (row % 7).min(CLASSES.len() as u32 - 1)
 }
 
 fn missing(column: &str) -> String {
@@ -79,28 +87,40 @@ fn missing(column: &str) -> String {
 
 const ROWS: u32 = 600;
 
-pub(super) fn transcript(candidate: &Candidate, plugin: Plugin) -> Result<Transcript, PluginError> {
-    let partitioner = Partitioner::new(plugin, &candidate.settings)?;
+pub(super) fn transcript(partitioner: &Partitioner) -> Result<Transcript, PluginError> {
     let mut transcript = Transcript::default();
-    for clients in usual(&partitioner) {
+    let (mut has_dealt, mut refusal) = (false, None);
+    for clients in usual(partitioner) {
         let dealt = partitioner.partition(Arc::new(Rows(ROWS)), clients, Seed(7));
         let place = format!("`partition` for {clients} clients");
         match dealt {
-            Ok(shards) => transcript.add(place, |own| {
-                for shard in &shards {
-                    let rows: Vec<u8> = shard.iter().flat_map(|row| row.to_le_bytes()).collect();
-                    own.bytes(&rows);
-                }
-            }),
+            Ok(shards) => {
+                has_dealt = true;
+                transcript.add(place, |own| {
+                    for shard in &shards {
+                        let rows = shard.iter().flat_map(|row| row.to_le_bytes());
+                        own.bytes(&rows.collect::<Vec<u8>>());
+                    }
+                });
+            }
             // An answer, too: sizes may be meant for another number of clients.
-            Err(PluginError::Call {
-                failure: Failure::Refused { message },
-                ..
-            }) => transcript.add(place, |own| own.bytes(message.as_bytes())),
+            Err(
+                error @ PluginError::Call {
+                    failure: Failure::Refused { .. },
+                    ..
+                },
+            ) => {
+                transcript.add(place, |own| own.bytes(error.to_string().as_bytes()));
+                refusal = Some(error);
+            }
             Err(error) => return Err(error),
         }
     }
-    Ok(transcript)
+    // Refusals alone say nothing about how it deals.
+    match refusal {
+        Some(refusal) if !has_dealt => Err(refusal),
+        _ => Ok(transcript),
+    }
 }
 
 /// Numbers of clients that any partitioner should serve.
