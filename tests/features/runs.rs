@@ -414,6 +414,11 @@ fn the_readmes_plugin_runs_from_outside_the_tree() {
         "the README's plugin has {lines} lines"
     );
     fs::write(plugin.join("src/lib.rs"), source).unwrap();
+    let tested = folkmoot(folder.path())
+        .args(["plugin", "test", "trimmed", "--arg", "drop=1"])
+        .output()
+        .unwrap();
+    assert!(tested.status.success(), "{}", stdout(&tested));
     let built = folkmoot(folder.path())
         .args(["plugin", "build", "trimmed"])
         .output()

@@ -83,6 +83,16 @@ macro_rules! export_native {
 
 pub use metric::{ErrorOf, Example, Generation, Helper, Metric, ScoreInfo};
 pub use partitioner::Partitioner;
+/// The crate `rand`, in the version whose traits fit the generators of [`Round::rng`] and [`Dataset::rng`].
+///
+/// ```
+/// use folkmoot_sdk::native::round;
+/// use folkmoot_sdk::rand::RngExt;
+///
+/// let mut rng = round(1, 10).rng();
+/// assert!(rng.random_range(0..6) < 6);
+/// ```
+pub use rand;
 pub use rand_chacha::ChaCha8Rng;
 
 /// A client's number, from 0.
