@@ -13,6 +13,7 @@ use rayon::prelude::*;
 use crate::buffer::Buffer;
 use crate::kernels::{self, BLOCK, TOGETHER};
 use crate::program::{Operand, Program, Roots, Step, compile};
+use crate::watch::Watch;
 use crate::{Params, ParamsError, Structure};
 
 /// Scalars that one thread takes at a time; blocks start anew in each.
@@ -226,13 +227,9 @@ impl Work<'_> {
             .programs
             .partition_point(|program| program.range.end <= range.start);
         let step = self.step();
+        let mut watch = Watch::new(self.deadline);
         for start in range.clone().step_by(step) {
-            if self
-                .deadline
-                .is_some_and(|deadline| Instant::now() > deadline)
-            {
-                return Err(ParamsError::OutOfTime);
-            }
+            watch.look()?;
             let block = start..range.end.min(start + step);
             while self.programs[first].range.end <= block.start {
                 first += 1;
@@ -245,13 +242,13 @@ impl Work<'_> {
                     let from = start + (next.start - program.range.start);
                     source.prefetch(from..from + next.len());
                 }
-                run_block(program, scratch, &block, range.start, &mut outs);
+                run_block(program, scratch, &block, range.start, &mut outs, &mut watch)?;
                 let folded: Vec<&[f32]> = program
                     .folded
                     .iter()
                     .map(|operand| read(program, &scratch.registers, *operand, &block))
                     .collect();
-                add_folds(self.folds, &folded, &mut totals);
+                add_folds(self.folds, &folded, &mut totals, &mut watch)?;
                 continue;
             }
             // Programs change within this block: what is folded is gathered first.
@@ -262,7 +259,8 @@ impl Work<'_> {
                 .take_while(|program| program.range.start < block.end)
             {
                 let part = block.start.max(program.range.start)..block.end.min(program.range.end);
-                run_block(program, scratch, &part, range.start, &mut outs);
+                run_block(program, scratch, &part, range.start, &mut outs, &mut watch)?;
+                watch.turns(program.folded.len())?;
                 for (gathered, operand) in gathered.iter_mut().zip(&program.folded) {
                     let values = read(program, &scratch.registers, *operand, &part);
                     gathered[part.start - block.start..part.end - block.start]
@@ -273,15 +271,21 @@ impl Work<'_> {
                 .iter()
                 .map(|values| &values[..block.len()])
                 .collect();
-            add_folds(self.folds, &folded, &mut totals);
+            add_folds(self.folds, &folded, &mut totals, &mut watch)?;
             scratch.gathered = gathered;
         }
         Ok(totals)
     }
 }
 
-fn add_folds(folds: &[Fold], folded: &[&[f32]], totals: &mut [f64]) {
+fn add_folds(
+    folds: &[Fold],
+    folded: &[&[f32]],
+    totals: &mut [f64],
+    watch: &mut Watch,
+) -> Result<(), ParamsError> {
     for (total, fold) in totals.iter_mut().zip(folds) {
+        watch.turn()?;
         *total += match *fold {
             Fold::Sum(a) => kernels::sum(folded[a]),
             Fold::Dot(a, b) => kernels::dot(folded[a], folded[b]),
@@ -289,6 +293,7 @@ fn add_folds(folds: &[Fold], folded: &[&[f32]], totals: &mut [f64]) {
             Fold::NotFinite(a) => kernels::not_finite(folded[a]),
         };
     }
+    Ok(())
 }
 
 /// The scalars of an operand that belong to `block`.
@@ -311,30 +316,34 @@ fn read<'a>(
 }
 
 /// Takes register `out` out of the others while it is written, so that they can be read.
-fn write(
+fn write<T>(
     registers: &mut [Vec<f32>],
     out: usize,
     count: usize,
-    work: impl FnOnce(&[Vec<f32>], &mut [f32]),
-) {
+    work: impl FnOnce(&[Vec<f32>], &mut [f32]) -> T,
+) -> T {
     let mut own = std::mem::take(&mut registers[out]);
-    work(registers, &mut own[..count]);
+    let done = work(registers, &mut own[..count]);
     registers[out] = own;
+    done
 }
 
-/// Runs `program` over `block`; the stored roots' parts begin at scalar `origin`.
+/// Runs `program` over `block`; the stored roots' parts begin at scalar `origin`. Gives up at the deadline,
+/// since millions of steps or columns of thousands of items take seconds for one block.
 fn run_block(
     program: &Program,
     scratch: &mut Scratch,
     block: &Range<usize>,
     origin: usize,
     outs: &mut [&mut [f32]],
-) {
+    watch: &mut Watch,
+) -> Result<(), ParamsError> {
     let count = block.len();
     let Scratch {
         registers, sums, ..
     } = scratch;
     for step in &program.steps {
+        watch.turns(step.items())?;
         match step {
             Step::Load { leaf, out } => {
                 let (source, start) = &program.leaves[*leaf];
@@ -372,8 +381,8 @@ fn run_block(
                 write(registers, *out, count, |registers, own| {
                     let items = items.iter();
                     let items = items.map(|item| read(program, registers, *item, block));
-                    pick.run(&items.collect::<Vec<_>>(), own);
-                });
+                    pick.run(&items.collect::<Vec<_>>(), own, watch)
+                })?;
             }
             Step::Store { root, a } => {
                 let part = block.start - origin..block.end - origin;
@@ -385,11 +394,13 @@ fn run_block(
             }
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::HashMap;
+    use std::time::Duration;
 
     use half::{bf16, f16};
     use rand::{Rng, RngExt};
@@ -672,6 +683,38 @@ mod tests {
             never = never.scale(0.5);
         }
         drop(never);
+    }
+
+    /// However long a single block takes, the deadline ends it: there is no other before which the clock
+    /// would be looked at.
+    #[test]
+    fn the_deadline_ends_a_block() {
+        let x = Params::from_tensors([("w".to_owned(), vec![BLOCK], vec![0.5; BLOCK])]).unwrap();
+        let mut chain = x.clone();
+        for _ in 0..500_000 {
+            chain = chain.offset(1.0);
+        }
+        let sorted = median(&vec![&x; 1 << 14]).unwrap();
+        let pairs = vec![Fold::Distance(0, 0); 1 << 21];
+        let one = vec![Fold::Sum(0)];
+        for (operand, folds) in [(&chain, &one), (&sorted, &one), (&x, &pairs)] {
+            let roots = Roots {
+                structure: x.structure(),
+                stored: &[],
+                folded: std::slice::from_ref(operand),
+            };
+            let programs = compile(&roots, &(0..BLOCK), None).unwrap();
+            let start = Instant::now();
+            let work = Work {
+                programs: &programs,
+                folded: 1,
+                folds,
+                deadline: Some(start + Duration::from_millis(10)),
+            };
+            let done = work.chunk(&mut Scratch::new(&work), &(0..BLOCK), Vec::new());
+            assert_eq!(done, Err(ParamsError::OutOfTime));
+            assert!(start.elapsed() < Duration::from_secs(1));
+        }
     }
 
     /// Equal names and shapes are one structure; a selection of a selection still finds its scalars.

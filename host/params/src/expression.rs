@@ -46,7 +46,7 @@ pub(crate) enum Binary {
 }
 
 /// What is picked of the sorted values of one coordinate.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Pick {
     Median,
     /// Mean without so many values at each end.

@@ -21,6 +21,7 @@ mod reduce;
 mod seed;
 mod source;
 mod structure;
+mod watch;
 
 pub use algebra::{mean_near_median, median, trimmed_mean, weighted_sum};
 pub use error::ParamsError;

@@ -9,7 +9,10 @@ use std::ops::Range;
 
 use multiversion::multiversion;
 
+use crate::ParamsError;
 use crate::expression::Pick;
+use crate::kernels::BLOCK;
+use crate::watch::Watch;
 
 /// Items that are sorted in registers.
 const GROUP: usize = 16;
@@ -43,7 +46,7 @@ impl Columns {
         if items > GROUP {
             let mut pairs = Vec::new();
             sort(0, items.next_power_of_two(), items, &mut pairs);
-            columns.table = prune(pairs, columns.needed());
+            columns.table = prune(pairs, items, columns.needed());
         }
         columns
     }
@@ -57,14 +60,25 @@ impl Columns {
         }
     }
 
-    /// One value for each coordinate.
-    pub(crate) fn run(&self, items: &[&[f32]], out: &mut [f32]) {
+    /// How many comparators it keeps.
+    pub(crate) fn comparators(&self) -> usize {
+        self.table.len()
+    }
+
+    /// One value for each coordinate. A turn of `watch` is about a pass over a block.
+    pub(crate) fn run(
+        &self,
+        items: &[&[f32]],
+        out: &mut [f32],
+        watch: &mut Watch,
+    ) -> Result<(), ParamsError> {
         match (self.pick, items.len()) {
             (_, 1) => out.copy_from_slice(items[0]),
             (Pick::NearMedian(keep), 2..=GROUP) => near_median(items, keep, out),
             (_, 2..=GROUP) => few(items, &self.needed(), out),
-            _ => many(self, items, out),
+            _ => return many(self, items, out, watch),
         }
+        Ok(())
     }
 }
 
@@ -202,7 +216,12 @@ fn sort_group(items: &[&[f32]], start: usize, count: usize, out: &mut [f32]) {
     }
 }
 
-fn many(columns: &Columns, items: &[&[f32]], out: &mut [f32]) {
+fn many(
+    columns: &Columns,
+    items: &[&[f32]],
+    out: &mut [f32],
+    watch: &mut Watch,
+) -> Result<(), ParamsError> {
     let n = items.len();
     let whole = n / GROUP * GROUP;
     let mut rows = vec![0f32; n * SPAN];
@@ -215,15 +234,23 @@ fn many(columns: &Columns, items: &[&[f32]], out: &mut [f32]) {
         for (row, item) in rows.chunks_exact_mut(SPAN).zip(items).skip(whole) {
             row[..count].copy_from_slice(&item[start..start + count]);
         }
-        join_groups(columns, &rows, out);
+        join_groups(columns, &rows, out, watch)?;
     }
+    Ok(())
 }
 
 /// Joins sorted groups, tile by tile. What lies past the end of `out` in the last tile is not used.
 #[multiversion(targets("x86_64+avx512f+avx512dq+avx512vl", "x86_64+avx2"))]
-fn join_groups(columns: &Columns, rows: &[f32], out: &mut [f32]) {
+fn join_groups(
+    columns: &Columns,
+    rows: &[f32],
+    out: &mut [f32],
+    watch: &mut Watch,
+) -> Result<(), ParamsError> {
     let mut v = vec![Line([0.0; WIDE]); columns.items];
     for (tile, out) in out.chunks_mut(WIDE).enumerate() {
+        // Of thousands of items a tile alone takes some hundredths of a second.
+        watch.turns(columns.table.len().div_ceil(BLOCK / WIDE))?;
         let start = tile * WIDE;
         for (line, row) in v.iter_mut().zip(rows.chunks_exact(SPAN)) {
             line.0.copy_from_slice(&row[start..start + WIDE]);
@@ -233,6 +260,7 @@ fn join_groups(columns: &Columns, rows: &[f32], out: &mut [f32]) {
         }
         put(columns, &v, out);
     }
+    Ok(())
 }
 
 /// Exchanges two lines. Both are read before either is written: a store of what is there anyway would
@@ -302,13 +330,15 @@ fn merge(first: usize, length: usize, step: usize, n: usize, pairs: &mut Vec<(u3
     }
 }
 
-/// The comparators on which the `needed` places depend.
-fn prune(pairs: Vec<(u32, u32)>, needed: Range<usize>) -> Vec<(u32, u32)> {
-    let mut live: std::collections::BTreeSet<u32> = needed.map(|index| index as u32).collect();
+/// The comparators on which the `needed` of `n` places depend.
+fn prune(pairs: Vec<(u32, u32)>, n: usize, needed: Range<usize>) -> Vec<(u32, u32)> {
+    let mut live = vec![false; n];
+    live[needed].fill(true);
     let mut kept: Vec<(u32, u32)> = Vec::new();
     for (a, b) in pairs.into_iter().rev() {
-        if live.contains(&a) || live.contains(&b) {
-            live.extend([a, b]);
+        let (first, second) = (a as usize, b as usize);
+        if live[first] || live[second] {
+            (live[first], live[second]) = (true, true);
             kept.push((a, b));
         }
     }
@@ -346,7 +376,10 @@ mod tests {
             ];
             for pick in picks {
                 let mut found = vec![0f32; 77];
-                Columns::new(pick, n).run(&items, &mut found);
+                let columns = Columns::new(pick, n);
+                columns
+                    .run(&items, &mut found, &mut Watch::new(None))
+                    .unwrap();
                 for (index, found) in found.iter().enumerate() {
                     let mut column: Vec<f32> = rows.iter().map(|row| row[index]).collect();
                     column.sort_by(f32::total_cmp);

@@ -6,10 +6,11 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::expression::{Binary, Expression, Node, Unary, View};
+use crate::expression::{Binary, Expression, Node, Pick, Unary, View};
 use crate::kernels::TOGETHER;
 use crate::network::Columns;
 use crate::source::Source;
+use crate::watch::Watch;
 use crate::{Params, ParamsError, Structure};
 
 /// Scalars from which on a result is written past the caches.
@@ -18,11 +19,9 @@ const STREAMED: usize = 1 << 21;
 /// Results that are kept at once, a block of each on every thread, at most.
 const MOST_REGISTERS: usize = 1 << 14;
 
-/// Steps of all programs of one evaluation at most.
+/// Steps of all programs of one evaluation at most; what takes more than [`TOGETHER`] items counts as
+/// several.
 const MOST_STEPS: usize = 1 << 22;
-
-/// Turns of a loop between two looks at the clock.
-const TURNS: usize = 1 << 10;
 
 /// Where a step finds a block of scalars.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,7 +68,7 @@ pub(crate) enum Step {
         out: usize,
     },
     Columns {
-        pick: Columns,
+        pick: Arc<Columns>,
         items: Vec<Operand>,
         out: usize,
     },
@@ -78,6 +77,17 @@ pub(crate) enum Step {
         root: usize,
         a: Operand,
     },
+}
+
+impl Step {
+    /// How many inputs it reads, 1 at least: it takes about so many passes over a block.
+    pub(crate) fn items(&self) -> usize {
+        match self {
+            Self::Accumulate { items, .. } => items.len(),
+            Self::Columns { items, .. } => items.len(),
+            _ => 1,
+        }
+    }
 }
 
 /// What computes some roots over tensors that lie side by side in every input.
@@ -112,8 +122,18 @@ pub(crate) fn compile(
     domain: &Range<usize>,
     deadline: Option<Instant>,
 ) -> Result<Vec<Program>, ParamsError> {
+    compile_by(MOST_STEPS, roots, domain, deadline)
+}
+
+/// The same, with so many steps at most.
+fn compile_by(
+    most: usize,
+    roots: &Roots,
+    domain: &Range<usize>,
+    deadline: Option<Instant>,
+) -> Result<Vec<Program>, ParamsError> {
     let tensors = roots.structure.tensors();
-    let (mut programs, mut steps) = (Vec::new(), 0);
+    let (mut programs, mut shared) = (Vec::new(), Shared::new(most));
     let mut watch = Watch::new(deadline);
     let mut tensor = tensors.partition_point(|tensor| tensor.range().end <= domain.start);
     while tensor < tensors.len() && tensors[tensor].offset < domain.end {
@@ -124,14 +144,15 @@ pub(crate) fn compile(
         };
         let (stored, folded) = (lower(roots.stored)?, lower(roots.folded)?);
         let end = graph.end;
-        let program = graph.emit(&stored, &folded, &mut watch)?;
-        steps += program.steps.len();
-        let too_large = |what, most| Err(ParamsError::TooLarge { what, most });
+        let program = graph.emit(&stored, &folded, &mut shared, &mut watch)?;
         if program.registers.max(program.sums) > MOST_REGISTERS {
-            return too_large("results at once", MOST_REGISTERS);
+            return Err(ParamsError::TooLarge {
+                what: "results at once",
+                most: MOST_REGISTERS,
+            });
         }
-        if steps > MOST_STEPS {
-            return too_large("steps", MOST_STEPS);
+        for step in &program.steps {
+            shared.count(step.items())?;
         }
         watch.look()?;
         programs.push(program);
@@ -140,30 +161,52 @@ pub(crate) fn compile(
     Ok(programs)
 }
 
-/// Keeps a deadline in loops whose turns are shorter than a look at the clock.
-struct Watch {
-    deadline: Option<Instant>,
-    turns: usize,
+/// What the programs of one evaluation have in common.
+struct Shared {
+    /// Taken by all of them so far, and at most.
+    steps: usize,
+    most: usize,
+    /// Every program has its own steps, but all sort so many items in the same way.
+    columns: HashMap<(Pick, usize), Arc<Columns>>,
 }
 
-impl Watch {
-    fn new(deadline: Option<Instant>) -> Self {
-        Self { deadline, turns: 0 }
+impl Shared {
+    fn new(most: usize) -> Self {
+        Self {
+            steps: 0,
+            most,
+            columns: HashMap::new(),
+        }
     }
 
-    fn turn(&mut self) -> Result<(), ParamsError> {
-        self.turns += 1;
-        match self.turns.is_multiple_of(TURNS) {
-            true => self.look(),
+    /// Counts as many steps as take `items`.
+    fn count(&mut self, items: usize) -> Result<(), ParamsError> {
+        self.steps += items.div_ceil(TOGETHER);
+        match self.steps > self.most {
+            true => Err(ParamsError::TooLarge {
+                what: "steps",
+                most: self.most,
+            }),
             false => Ok(()),
         }
     }
 
-    fn look(&self) -> Result<(), ParamsError> {
-        match self.deadline {
-            Some(deadline) if Instant::now() > deadline => Err(ParamsError::OutOfTime),
-            _ => Ok(()),
+    /// What picks from columns of so many items; its comparators count like items, once.
+    fn columns(
+        &mut self,
+        pick: Pick,
+        items: usize,
+        watch: &Watch,
+    ) -> Result<Arc<Columns>, ParamsError> {
+        if let Some(known) = self.columns.get(&(pick, items)) {
+            return Ok(known.clone());
         }
+        let made = Arc::new(Columns::new(pick, items));
+        self.count(made.comparators())?;
+        // Making it may have taken longer than many turns.
+        watch.look()?;
+        self.columns.insert((pick, items), made.clone());
+        Ok(made)
     }
 }
 
@@ -181,7 +224,7 @@ enum Local {
     Round(usize),
     /// Another, and a sum that is rounded and added to it.
     RoundOnto(usize, usize),
-    Columns(crate::expression::Pick, Vec<usize>),
+    Columns(Pick, Vec<usize>),
 }
 
 impl Local {
@@ -209,7 +252,7 @@ enum Task {
         weights: Vec<f64>,
     },
     Round(*const Node),
-    Columns(*const Node, crate::expression::Pick, usize),
+    Columns(*const Node, Pick, usize),
     /// The node is what was just lowered: a selection or a merge computes nothing by itself.
     Same(*const Node),
 }
@@ -449,6 +492,7 @@ impl<'a> Graph<'a> {
         mut self,
         stored: &[usize],
         folded: &[usize],
+        shared: &mut Shared,
         watch: &mut Watch,
     ) -> Result<Program, ParamsError> {
         let roots: Vec<usize> = stored.iter().chain(folded).copied().collect();
@@ -523,7 +567,7 @@ impl<'a> Graph<'a> {
                     Place::register(out)
                 }
                 Local::Columns(pick, items) => {
-                    let pick = Columns::new(*pick, items.len());
+                    let pick = shared.columns(*pick, items.len(), watch)?;
                     let items = items.iter().map(|item| at(*item)).collect();
                     let out = registers.take();
                     steps.push(Step::Columns { pick, items, out });
@@ -653,7 +697,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::weighted_sum;
+    use crate::watch::TURNS;
+    use crate::{median, trimmed_mean, weighted_sum};
 
     fn params(a: f32, b: f32) -> Params {
         Params::from_tensors([
@@ -702,6 +747,67 @@ mod tests {
         assert_eq!(programs[0].looked_ahead, expected);
     }
 
+    /// So many tensors of which each needs a program of its own: its neighbours come from other parameters.
+    fn alternating(tensors: usize) -> Params {
+        let entries = (0..tensors).map(|index| {
+            let side = ["even", "odd"][index % 2];
+            (format!("{index:04}.{side}"), vec![1], vec![1.0])
+        });
+        let x = Params::from_tensors(entries).unwrap();
+        x.merge(&x.select("*.odd").unwrap()).unwrap()
+    }
+
+    fn compiled(most: usize, root: &Params) -> Result<Vec<Program>, ParamsError> {
+        let roots = Roots {
+            structure: root.structure(),
+            stored: &[],
+            folded: std::slice::from_ref(root),
+        };
+        compile_by(most, &roots, &(0..root.count()), None)
+    }
+
+    /// A table for each program would take 6 MB and longer than all the rest of it.
+    #[test]
+    fn programs_share_how_they_sort() {
+        let x = alternating(500);
+        let items = vec![&x; 1 << 14];
+        for root in [median(&items).unwrap(), trimmed_mean(&items, 800).unwrap()] {
+            let programs = compiled(MOST_STEPS, &root).unwrap();
+            assert_eq!(programs.len(), 500);
+            let steps = programs.iter().flat_map(|program| &program.steps);
+            let tables = steps.filter_map(|step| match step {
+                Step::Columns { pick, .. } => Some(pick),
+                _ => None,
+            });
+            let tables: Vec<&Arc<Columns>> = tables.collect();
+            assert_eq!(tables.len(), 500);
+            assert!(tables.iter().all(|table| Arc::ptr_eq(table, tables[0])));
+        }
+    }
+
+    /// What is sorted counts by its items, and how by its comparators, however few the steps.
+    #[test]
+    fn columns_count_by_their_items() {
+        const MOST: usize = 100_000;
+        fn sum(items: &[&Params], drop: fn(usize) -> usize) -> Params {
+            let all = (0..64).map(|index| trimmed_mean(items, drop(index)).unwrap());
+            all.reduce(|sum, one| sum.add(&one).unwrap()).unwrap()
+        }
+        let too_large = Some(ParamsError::TooLarge {
+            what: "steps",
+            most: MOST,
+        });
+        // 127 steps and 8,192 times eight items in each of 500 programs.
+        let x = alternating(500);
+        let many = sum(&vec![&x; 1 << 10], |_| 400);
+        assert_eq!(compiled(MOST, &many).err(), too_large);
+        // One program alone, but with 64 tables of about 20,000 comparators each.
+        let x = params(1.0, 2.0);
+        let items = vec![&x; 1 << 10];
+        assert_eq!(compiled(MOST, &sum(&items, |index| index)).err(), too_large);
+        assert!(compiled(MOST, &sum(&items, |_| 400)).is_ok());
+    }
+
     /// The deadline ends either half of a compilation, not only what comes after.
     #[test]
     fn lowering_and_emitting_keep_the_deadline() {
@@ -716,7 +822,7 @@ mod tests {
         assert_eq!(lowered, Err(ParamsError::OutOfTime));
         let mut graph = Graph::new(x.structure(), 0);
         let root = graph.lower(&chain, &mut Watch::new(None)).unwrap();
-        let emitted = graph.emit(&[], &[root], &mut late());
+        let emitted = graph.emit(&[], &[root], &mut Shared::new(MOST_STEPS), &mut late());
         assert_eq!(emitted.err(), Some(ParamsError::OutOfTime));
     }
 
