@@ -4,8 +4,8 @@
  * A native plugin is a shared library that exports the five functions at the end of this file. It does what a
  * component does, through the same functions of the host (wit/ says what each means), but it runs WITHOUT A
  * SANDBOX, with all rights of the user: the host loads it only where `--allow-native PATH` names it, and the run's
- * record says so. The limits on the host's arithmetic, on operations, parameters and log lines hold for it too;
- * nothing limits its own time and memory.
+ * record says so. The limits on the host's arithmetic, on operations, handles, parameters, log lines and what a call
+ * leaves in states and messages hold for it too; nothing limits its own time and memory, or what it hands over at once.
  *
  * How values travel. Types of the contract become tags:
  *   bool, u32, u64            UNSIGNED (false is 0, true is 1)
@@ -24,13 +24,14 @@
  * the host and holds until the next call of the same folkmoot_host, or until folkmoot_call returns: copy what is
  * needed longer. A result of folkmoot_call belongs to the library and must hold until the host calls folkmoot_free
  * with it, which it does once after every folkmoot_call, whatever its code, on the same thread, before that thread
- * calls folkmoot_call again.
+ * calls folkmoot_call again. Only a host that fails itself does not: the call's result is lost then.
  *
  * Whose handles. A handle that is an argument of a hook is lent: it holds until folkmoot_call returns and must not
  * be dropped. Handles in a LIST argument of a hook, and those that the host answers, belong to the plugin, which
- * ends each with the DROP of its resource (or with WRITER_FINISH); what is left when folkmoot_call returns, the host
- * drops. A handle that a hook answers must belong to the plugin and becomes the host's. No handle holds after the
- * call it was given in. Handle 0 is a handle like any other.
+ * ends each with the DROP of its resource (or with WRITER_FINISH). What is left when folkmoot_call returns, the host
+ * drops; what REDUCE leaves, only after the last block of its range, so it counts until then. A handle that a hook
+ * answers must belong to the plugin and becomes the host's. No handle may be used after the call it was given in.
+ * Handle 0 is a handle like any other.
  *
  * Threads. The host may call folkmoot_call on several threads at once. Within one call, the host is called from
  * the thread that folkmoot_call runs on, and no longer once it has returned. Nothing may be kept between calls

@@ -163,7 +163,7 @@ fn case<'a>(golden: &'a Value, case: &'a Value) -> Case<'a> {
     let algorithm = Algorithm::new(algorithm, &case["settings"]).unwrap();
     let global = params(&golden["shapes"], &golden["global"]);
     let mut server = State::default();
-    algorithm.start(&global, &mut server).unwrap();
+    algorithm.start(Seed(0), &global, &mut server).unwrap();
     Case {
         golden,
         case,

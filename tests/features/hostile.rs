@@ -98,7 +98,7 @@ fn call(deed: &str, hook: &str, notes: &Notes) -> Result<(), PluginError> {
     let message = Message::default();
     let started = Instant::now();
     let done = match hook {
-        "start" => algorithm.start(&global, &mut state),
+        "start" => algorithm.start(Seed(0), &global, &mut state),
         "sample" => algorithm.sample(round, &clients, 2, &mut state).map(drop),
         "configure" => algorithm
             .configure(round, &clients[0], &mut state)

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use folkmoot_params::Seed;
+use folkmoot_params::{Params, Seed};
 use folkmoot_plugin::{
-    Algorithm, Client, Failure, Limits, Partitioner, Plugin, PluginError, Round, State, View,
+    Algorithm, Client, Failure, Limits, Message, Partitioner, Plugin, PluginError, Round, Sandbox,
+    State, Update, View,
 };
 use serde_json::json;
 
@@ -165,6 +166,74 @@ fn modules_that_are_too_large_are_not_compiled() {
     );
 }
 
+/// A few bytes of a module must not be many of its images, nor a few components many instances: they are made when
+/// it is compiled.
+#[test]
+fn what_unfolds_when_compiled_is_bounded() {
+    let ends = (250 << 16) - 1;
+    let sparse =
+        format!(r#"(module (memory 250) (data (i32.const 0) "a") (data (i32.const {ends}) "z"))"#);
+    let cache = tempfile::tempdir().unwrap();
+    let sandbox = Sandbox::new(Limits::default(), cache.path(), Arc::new(|_| {})).unwrap();
+    Plugin::load(&sandbox, "hostile", &around(&sparse)).unwrap();
+    let files = std::fs::read_dir(cache.path()).unwrap();
+    let written: u64 = files
+        .map(|file| file.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(written < 1 << 20, "{written} bytes of code");
+
+    refused(
+        &around("(module (table 600000 funcref) (table 600000 funcref))"),
+        "it has more than 1048576 elements in tables",
+    );
+    let memories = format!("(core module {})", "(memory 0)".repeat(100));
+    let memories = format!("(component {})", memories.repeat(3));
+    refused(
+        &wat::parse_str(memories).unwrap(),
+        "it has more than 256 memories",
+    );
+    // Each has two of the one within it, the innermost what is given; two to the power of `levels`.
+    let nested = |levels: usize, innermost: &str| {
+        let inner = (0..levels).fold(format!("(component $c {innermost})"), |inner, _| {
+            format!(
+                "(component $c {inner} (instance (instantiate $c)) (instance (instantiate $c)))"
+            )
+        });
+        wat::parse_str(format!("(component {inner} (instance (instantiate $c)))")).unwrap()
+    };
+    refused(&nested(8, ""), "exports no interface of folkmoot:plugin");
+    refused(
+        &nested(10, ""),
+        "it has more than 1000 instances of components",
+    );
+    refused(
+        &nested(8, &"(type u8)".repeat(5000)),
+        "it has more than 1000000 types, imports, exports, aliases and instances in its instances",
+    );
+    // The same by other names of one component.
+    let mut aliased = "(component $c0)".to_owned();
+    for level in 1..=10 {
+        let before = level - 1;
+        aliased.push_str(&format!(
+            "(component $c{level} (alias outer 1 {before} (component $c)) \
+             (instance (instantiate $c)) (instance (instantiate $c)))"
+        ));
+    }
+    refused(
+        &wat::parse_str(format!("(component {aliased})")).unwrap(),
+        "it has more than 1000 instances of components",
+    );
+    // What is handed on could be anything.
+    let given = r#"(component
+        (component $c)
+        (component $d (import "c" (component $c)) (instance (instantiate $c)))
+        (instance (instantiate $d (with "c" (component $c)))))"#;
+    refused(
+        &wat::parse_str(given).unwrap(),
+        "it imports, exports or hands on components",
+    );
+}
+
 /// As much to compile as may be: many variables that live in many blocks.
 #[test]
 fn what_may_be_compiled_is_compiled_in_bounded_time() {
@@ -229,6 +298,15 @@ fn descriptions_that_go_too_far_are_refused() {
         &says(r#"{"summary":"\u001b[2J","settings":{}}"#),
         "control characters",
     );
+    // People read names and help of settings and scores as well.
+    let strange = "\u{1b}[2J";
+    for told in [
+        json!({ "summary": "x", "settings": { "properties": { strange: {} } } }),
+        json!({ "summary": "x", "settings": { "properties": { "a": { "description": strange } } } }),
+        json!({ "summary": "x", "settings": {}, "traits": { "scores": [{ "meaning": strange }] } }),
+    ] {
+        refused(&says(&told.to_string()), "it holds control characters");
+    }
     for (length, pointer) in [
         (100, "0xffffff00"),
         (1 << 30, "1024"),
@@ -336,6 +414,17 @@ fn handles_and_pointers_that_lie_end_the_call() {
         fine,
         "handle limit exceeded",
     );
+    // More memory than may be is refused, and survived: what ends the call is something else.
+    check(
+        "(drop (memory.grow (i32.const 1000))) (call $log (i32.const 32) (i32.const 0) (i32.const 0) (i32.const 0))",
+        fine,
+        "crashed: `log`: level `` is none of",
+    );
+    check(
+        "(drop (memory.grow (i32.const 1000))) (loop $l (drop (call $new)) br $l)",
+        fine,
+        "out of handles",
+    );
     // A borrowed handle that is not given back.
     check(
         "nop",
@@ -393,6 +482,35 @@ fn handles_and_pointers_that_lie_end_the_call() {
     for realloc in ["0x7ffffff0", "-1", "65535"] {
         check("nop", realloc, "crashed: ");
     }
+}
+
+/// What a block kernel says of its refusal is cut as what any plugin says.
+#[test]
+fn refusals_of_a_block_kernel_are_cut() {
+    let algorithm = Algorithm::new(load(&text("block.wat", &[])).unwrap(), &json!({})).unwrap();
+    let global = Params::from_tensors([("w".to_owned(), vec![4], vec![0.0; 4])]).unwrap();
+    let update = Update {
+        client: Client {
+            examples: 1,
+            ..Client::default()
+        },
+        steps: 1,
+        lr: 0.1,
+        staleness: 0,
+        delta: global.clone(),
+        message: Message::default(),
+    };
+    let round = Round {
+        number: 1,
+        total: 1,
+        clients: 1,
+        seed: Seed(1),
+    };
+    let next = algorithm.aggregate(round, &global, &[Arc::new(update)], &mut State::default());
+    let said = next.unwrap_err().to_string();
+    let expected = "plugin `hostile`, call `reduce`: refused: \u{fffd}xxx";
+    assert!(said.starts_with(expected), "{said:?}");
+    assert!(!said.contains('\u{1b}') && said.len() < 8192, "{said:?}");
 }
 
 /// What fits no version of the contract is told from what fits a later one.

@@ -73,7 +73,7 @@ impl Run {
     pub(crate) fn new(algorithm: Algorithm, golden: &Value) -> Self {
         let global = params(&golden["shapes"], &golden["global"]);
         let mut server = State::default();
-        algorithm.start(&global, &mut server).unwrap();
+        algorithm.start(Seed(0), &global, &mut server).unwrap();
         Self {
             algorithm,
             server,

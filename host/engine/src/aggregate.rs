@@ -163,7 +163,7 @@ pub fn aggregate(
         Some(state) => state,
         None => {
             let mut state = State::default();
-            algorithm.start(&global, &mut state)?;
+            algorithm.start(asked.seed.derive("plugins", 0), &global, &mut state)?;
             state
         }
     };

@@ -316,7 +316,12 @@ impl Record {
             .context("writing log.txt")
     }
 
-    pub(crate) fn notes(&mut self, notes: Vec<Note>) -> Result<BTreeMap<String, f64>> {
+    pub(crate) fn notes(&mut self, mut notes: Vec<Note>) -> Result<BTreeMap<String, f64>> {
+        // What calls said side by side lies as threads came by; the rest stays where it is.
+        let beside = |a: &Note, b: &Note| a.place.is_some() && b.place.is_some();
+        for some in notes.chunk_by_mut(beside) {
+            some.sort_by_key(|note| (note.call, note.place));
+        }
         let mut reports = BTreeMap::new();
         for note in notes {
             match note.said {

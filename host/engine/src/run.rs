@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use folkmoot_data::Progress;
 use folkmoot_federation::{Federation, InProcess};
-use folkmoot_params::Params;
-use folkmoot_plugin::{Client, Listener, Message, Note, Profile, Round, Said, State, Update};
+use folkmoot_params::{Params, Seed};
+use folkmoot_plugin::{
+    Client, Listener, Message, Note, Profile, Round, Said, State, Update, placed,
+};
 use folkmoot_train::{Base, Schedule, Training};
 use rand::seq::index::sample;
 
@@ -65,6 +67,8 @@ fn too_many(note: Note) -> Note {
         format!("more than {MOST_NOTES} lines in one round: the rest is dropped"),
     );
     Note {
+        // At the end.
+        place: None,
         said: Said::Log { level, message },
         ..note
     }
@@ -182,7 +186,10 @@ fn rounds(
             run.introduce(done);
             exchange.advance(0, done)?;
         }
-        None => setup.algorithm.get().start(&global, &mut state)?,
+        None => setup
+            .algorithm
+            .get()
+            .start(setup.plugin_seed(), &global, &mut state)?,
     }
     let (mut seconds, mut training_seconds) = (0.0, 0.0);
     let mut ran = done;
@@ -426,7 +433,8 @@ impl Run<'_> {
                 .federation
                 .take()?
                 .context("a task for every client of the cohort")?;
-            let answer = match self.site.work(&lease, round, &training) {
+            let place = lease.task.client.into();
+            let answer = match placed(place, || self.site.work(&lease, round, &training)) {
                 Ok(answer) => answer,
                 Err(error) => return leave_out(lease.task.client, error),
             };
@@ -499,13 +507,18 @@ impl Setup {
         self.algorithm.get().plugin().sandbox().profile()
     }
 
+    /// What plugins draw from.
+    fn plugin_seed(&self) -> Seed {
+        self.experiment.seed.derive("plugins", 0)
+    }
+
     /// What plugins are told of round `number`.
     fn round(&self, number: u32) -> Round {
         Round {
             number,
             total: self.experiment.rounds,
             clients: self.shards.len() as u32,
-            seed: self.experiment.seed.derive("plugins", 0),
+            seed: self.plugin_seed(),
         }
     }
 

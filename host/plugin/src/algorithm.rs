@@ -70,13 +70,14 @@ impl Algorithm {
         &self.plugin
     }
 
-    /// Once, before round 1.
-    pub fn start(&self, global: &Params, state: &mut State) -> Result<(), PluginError> {
+    /// Once, before round 1. `seed` is that of the run's plugins, as in [`Round`].
+    pub fn start(&self, seed: Seed, global: &Params, state: &mut State) -> Result<(), PluginError> {
         if self.style == Style::Blocks {
             return Ok(());
         }
         let settings = self.settings.as_str();
-        let done = self.run("start", Seed(0), state, |session, guest, state| {
+        let seed = seed.derive(&format!("{}/start", self.plugin.name), 0);
+        let done = self.run("start", seed, state, |session, guest, state| {
             let global = session.host().give(global.clone())?;
             let given = vec![settings.into(), (&global).into(), state.into()];
             session.call(guest, Hook::Start, given, |guest, store| {

@@ -11,11 +11,12 @@ use rayon::prelude::*;
 use wasmtime::Store;
 use wasmtime::component::{Instance, TypedFunc};
 
-use crate::call::called;
+use crate::call::{called, refused};
 use crate::component::Indices;
 use crate::host::Host;
 use crate::native::abi::Hook;
 use crate::native::datum::Datum;
+use crate::sandbox::placed;
 use crate::session::Found;
 use crate::{Failure, Plugin, PluginError, Update};
 
@@ -77,7 +78,7 @@ pub(crate) fn aggregate(
             weights: &weights,
             block,
         };
-        kernel.range(&deltas, index * RANGE, out)
+        placed(index as u64, || kernel.range(&deltas, index * RANGE, out))
     })?;
     let reduced = global.with_values(reduced);
     let reduced = reduced.map_err(|error| bad(error.to_string()))?;
@@ -130,7 +131,7 @@ impl Kernel<'_> {
                         break;
                     }
                     Err(message) => {
-                        problem = Some(Failure::Refused { message });
+                        problem = Some(refused(&message));
                         break;
                     }
                 }

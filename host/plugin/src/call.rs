@@ -7,6 +7,7 @@ use wasmtime::component::ResourceTableError;
 
 use crate::component::Code;
 use crate::host::{Host, HostRefusal, plain};
+use crate::limits::{PARAMETERS, Refusal};
 use crate::sandbox::Said;
 use crate::session::Session;
 use crate::{Failure, Limits, Plugin, PluginError};
@@ -70,11 +71,14 @@ pub(crate) fn called_fallibly<T>(
     let Called { answer, host } = called(plugin, call, seed, run)?;
     match answer {
         Ok(answer) => Ok(Called { answer, host }),
-        Err(message) => {
-            let message = plain(&message, MESSAGE);
-            Err(plugin.failed(call, Failure::Refused { message }))
-        }
+        Err(message) => Err(plugin.failed(call, refused(&message))),
     }
+}
+
+/// The plugin's own refusal, as it may be shown.
+pub(crate) fn refused(message: &str) -> Failure {
+    let message = plain(message, MESSAGE);
+    Failure::Refused { message }
 }
 
 pub(crate) fn explain(error: &wasmtime::Error, host: &Host, limits: &Limits) -> Failure {
@@ -92,19 +96,22 @@ pub(crate) fn explain(error: &wasmtime::Error, host: &Host, limits: &Limits) -> 
             limit: limits.operations,
         };
     }
-    if let Some(refusal) = host.limiter.refusal {
+    if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
+        return Failure::OutOfHandles {
+            limit: limits.handles,
+        };
+    }
+    let host_refusal = error.downcast_ref::<HostRefusal>();
+    // Where the host said no, that ended the call: an interpreter may have survived a refusal of memory before.
+    let ended_it = |own: &Refusal| host_refusal.is_none() || own.of == PARAMETERS;
+    if let Some(refusal) = host.limiter.refusal.filter(ended_it) {
         return Failure::OutOfMemory {
             of: refusal.of,
             asked: refusal.asked,
             limit: refusal.limit,
         };
     }
-    if let Some(ResourceTableError::Full) = error.downcast_ref::<ResourceTableError>() {
-        return Failure::OutOfHandles {
-            limit: limits.handles,
-        };
-    }
-    if let Some(HostRefusal(cause)) = error.downcast_ref::<HostRefusal>() {
+    if let Some(HostRefusal(cause)) = host_refusal {
         return Failure::Trapped {
             cause: plain(cause, MESSAGE),
         };

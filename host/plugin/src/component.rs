@@ -14,7 +14,7 @@ use crate::call::called_fallibly;
 use crate::host::Host;
 use crate::native::Native;
 use crate::native::abi::{Hook, Interface};
-use crate::sandbox::{CompileError, Note, Said, Sandbox};
+use crate::sandbox::{CompileError, Note, Said, Sandbox, place};
 use crate::session::Describing;
 use crate::settings::{Setting, settings};
 use crate::{Failure, PluginError, schema};
@@ -190,6 +190,7 @@ impl Plugin {
         (sandbox.listener)(Note {
             plugin: name.to_owned(),
             call: "load",
+            place: place(),
             said: Said::Log {
                 level: "warn".into(),
                 message: UNSANDBOXED.into(),
@@ -332,13 +333,16 @@ impl Plugin {
                 text.len()
             )));
         }
-        // People read it on a terminal.
-        let strange = |c: &char| c.is_control() && *c != '\n' && *c != '\t';
         let description: Description =
             serde_json::from_str(&text).map_err(|error| bad(error.to_string()))?;
-        let told = std::iter::once(&description.summary).chain(&description.references);
-        if told.flat_map(|text| text.chars()).any(|c| strange(&c)) {
-            return Err(bad("its summary holds control characters".into()));
+        // People read it on a terminal: summary, settings, scores.
+        let mut told = std::iter::once(&description.summary).chain(&description.references);
+        let mut traits = description.traits.iter();
+        if told.any(|text| is_strange(text))
+            || traits.any(|(name, own)| is_strange(name) || has_strange(own))
+            || has_strange(&description.settings)
+        {
+            return Err(bad("it holds control characters".into()));
         }
         let schema = schema::check(&description.settings);
         schema.map_err(|cause| {
@@ -367,6 +371,24 @@ impl Plugin {
 fn digest(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Whether a text commands a terminal.
+fn is_strange(text: &str) -> bool {
+    text.contains(|c: char| c.is_control() && c != '\n' && c != '\t')
+}
+
+/// Whether any text or name in `value` does.
+fn has_strange(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_strange(text),
+        Value::Array(items) => items.iter().any(has_strange),
+        Value::Object(members) => {
+            let mut members = members.iter();
+            members.any(|(name, own)| is_strange(name) || has_strange(own))
+        }
+        _ => false,
+    }
 }
 
 fn kind_of(export: &str) -> Option<Kind> {

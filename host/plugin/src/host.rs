@@ -18,9 +18,9 @@ use std::time::{Duration, Instant};
 use folkmoot_params::{Evaluator, Params, ParamsError, Seed};
 use wasmtime::component::{Resource, ResourceTable};
 
-use crate::limits::{Limiter, Refusal};
+use crate::limits::{Limiter, PARAMETERS, Refusal};
 use crate::profile::{Copied, Profiler, Usage};
-use crate::sandbox::{Listener, Note, Said, Sandbox};
+use crate::sandbox::{Listener, Note, Said, Sandbox, place};
 
 /// Bytes that a tensor's name, shape and place take.
 const TENSOR: usize = 256;
@@ -46,8 +46,11 @@ pub(crate) struct Host {
     profiler: Arc<Profiler>,
     arithmetic: Duration,
     written: usize,
+    /// Bytes of parameters that were there before and are kept under another name.
+    kept: usize,
     params_limit: usize,
     retained_limit: usize,
+    memory_limit: usize,
     operations: usize,
     operations_limit: usize,
     log_lines: usize,
@@ -57,6 +60,7 @@ pub(crate) struct Host {
     texts: usize,
     plugin: String,
     call: &'static str,
+    place: Option<u64>,
     listener: Listener,
 }
 
@@ -113,8 +117,10 @@ impl Host {
             profiler: sandbox.profiler.clone(),
             arithmetic: sandbox.limits.arithmetic,
             written: 0,
+            kept: 0,
             params_limit: sandbox.limits.params,
             retained_limit: sandbox.limits.retained,
+            memory_limit: sandbox.limits.memory,
             operations: 0,
             operations_limit: sandbox.limits.operations,
             log_lines: sandbox.limits.log_lines,
@@ -122,6 +128,7 @@ impl Host {
             texts: 0,
             plugin: plugin.to_owned(),
             call,
+            place: place(),
             listener: sandbox.listener.clone(),
         }
     }
@@ -181,11 +188,26 @@ impl Host {
 
     /// Counts parameters that the host will have to write for this call.
     pub(crate) fn reserve(&mut self, params: &Params) -> wasmtime::Result<()> {
-        self.written = self
-            .written
-            .saturating_add(params.count().saturating_mul(4));
-        if self.written > self.params_limit {
-            let (of, asked, limit) = ("parameters", self.written, self.params_limit);
+        let bytes = params.count().saturating_mul(4);
+        self.written = self.written.saturating_add(bytes);
+        self.check_reserved()
+    }
+
+    /// Counts parameters that the plugin puts under a name. Those that are there already are not written now, but with
+    /// every message and checkpoint that they are part of.
+    pub(crate) fn reserve_kept(&mut self, params: &Params) -> wasmtime::Result<()> {
+        if !params.is_evaluated() {
+            return self.reserve(params);
+        }
+        let bytes = params.count().saturating_mul(4);
+        self.kept = self.kept.saturating_add(bytes);
+        self.check_reserved()
+    }
+
+    fn check_reserved(&mut self) -> wasmtime::Result<()> {
+        let (of, limit) = (PARAMETERS, self.params_limit);
+        let asked = self.written.saturating_add(self.kept);
+        if asked > limit {
             self.limiter.refusal = Some(Refusal { of, asked, limit });
             return Err(refuse("quota of parameters exceeded"));
         }
@@ -197,6 +219,17 @@ impl Host {
         match params.is_evaluated() {
             true => Ok(()),
             false => self.reserve(params),
+        }
+    }
+
+    /// Refuses an answer that the plugin's memory has no room for, before it is made.
+    pub(crate) fn has_room(&self, call: &str, bytes: u64) -> wasmtime::Result<()> {
+        let most = self.memory_limit;
+        match bytes <= most as u64 {
+            true => Ok(()),
+            false => Err(refuse(format!(
+                "`{call}`: {bytes} bytes, where a plugin's memory may have {most}"
+            ))),
         }
     }
 
@@ -243,6 +276,7 @@ impl Host {
         (self.listener)(Note {
             plugin: self.plugin.clone(),
             call: self.call,
+            place: self.place,
             said: said.clone(),
         });
         self.said.push(said);

@@ -40,5 +40,5 @@ pub use native::NativeProblem;
 pub use partitioner::Partitioner;
 pub use profile::{Calls, HostCalls, Profile, Usage};
 pub use program::{Interpreter, InterpreterError, ProgramLimits, Ran};
-pub use sandbox::{Listener, Note, Said, Sandbox};
+pub use sandbox::{Listener, Note, Said, Sandbox, placed};
 pub use settings::Setting;

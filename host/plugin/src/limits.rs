@@ -14,11 +14,14 @@ pub struct Limits {
     pub arithmetic: Duration,
     /// Bytes of WASM memory, summed over all memories of the instance.
     pub memory: usize,
-    /// Bytes of parameters that the call makes the host write.
+    /// Bytes of parameters that the call makes the host write, or puts into states and messages, written before or
+    /// not.
     pub params: usize,
-    /// Operations on parameters, recorded or done.
+    /// Handles of parameters that the call is given, and items of the lists that it hands over: what is recorded.
+    /// Sums, norms, distances and the like are held by `arithmetic` beside that.
     pub operations: usize,
-    /// Bytes that cross the boundary in one call of the host.
+    /// Bytes of texts and lists that the plugin hands over in one call of the host, or answers with. What the host
+    /// answers must fit into the plugin's own memory.
     pub transfer: usize,
     /// Log lines; later ones are dropped with one line that says so.
     pub log_lines: usize,
@@ -26,7 +29,8 @@ pub struct Limits {
     /// as one handle each.
     pub handles: usize,
     /// Bytes that the call leaves with the host beside parameters: what it puts into messages and states, names
-    /// included, questions, observations, scores, and the names of tensors that it selects.
+    /// included, questions, observations, scores, the names of tensors that it selects, and copies that it makes of
+    /// messages and of clients' figures; 64 more for each. Also what a state or a message may hold of them in all.
     pub retained: usize,
     /// Names in a state or a message.
     pub entries: usize,
@@ -62,6 +66,9 @@ const TABLE_ELEMENTS: usize = 100_000;
 const INSTANCES: usize = 512;
 const TABLES: usize = 512;
 const MEMORIES: usize = 64;
+
+/// What [`Refusal::of`] says of parameters: only the host's own count refuses those.
+pub(crate) const PARAMETERS: &str = "parameters";
 
 /// A request that was refused.
 #[derive(Clone, Copy, Debug)]

@@ -43,7 +43,8 @@ pub struct Usage {
     /// Of that: the host's arithmetic on parameters.
     pub arithmetic_seconds: f64,
     pub host_calls: HostCalls,
-    /// Parameters handed to the plugin, evaluated or recorded: what the limit of operations counts.
+    /// Handles of parameters given to the plugin, evaluated or recorded, and items of the lists that it hands over:
+    /// what the limit of operations counts.
     pub operations: u64,
     /// Times that recorded operations were evaluated.
     pub evaluations: u64,

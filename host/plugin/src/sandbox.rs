@@ -1,5 +1,6 @@
 //! The engine that runs every plugin, and the limits of its calls.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,7 +20,34 @@ use crate::{Limits, PluginError};
 pub struct Note {
     pub plugin: String,
     pub call: &'static str,
+    /// Which of the calls that run side by side says it ([`placed`]: a client, an example; else a block kernel's
+    /// range); none where nothing runs beside it.
+    pub place: Option<u64>,
     pub said: Said,
+}
+
+thread_local! {
+    static PLACE: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Does `work` for `place`: what plugins say meanwhile, on this thread, is marked with it.
+pub fn placed<T>(place: u64, work: impl FnOnce() -> T) -> T {
+    /// Put back whatever becomes of the work.
+    struct Before(Option<u64>);
+
+    impl Drop for Before {
+        fn drop(&mut self) {
+            PLACE.set(self.0);
+        }
+    }
+
+    let _before = Before(PLACE.replace(Some(place)));
+    work()
+}
+
+/// The place of what happens now on this thread.
+pub(crate) fn place() -> Option<u64> {
+    PLACE.get()
 }
 
 /// A line for the log, or a scalar for the record.
@@ -131,6 +159,7 @@ impl Sandbox {
             (self.listener)(Note {
                 plugin: digest.into(),
                 call: "load",
+                place: place(),
                 said: Said::Log {
                     level: "warn".into(),
                     message,
@@ -182,7 +211,9 @@ fn config() -> Config {
         .cranelift_nan_canonicalization(true)
         .cranelift_opt_level(OptLevel::Speed)
         .epoch_interruption(true)
-        .max_wasm_stack(1 << 20);
+        .max_wasm_stack(1 << 20)
+        // Else a memory with a byte at each end has an image of all that lies between.
+        .memory_guaranteed_dense_image_size(0);
     config
 }
 
@@ -190,5 +221,20 @@ fn cache_error(path: &Path, cause: &dyn std::fmt::Display) -> PluginError {
     PluginError::Cache {
         path: path.to_owned(),
         cause: cause.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_ends_with_its_work() {
+        assert_eq!(place(), None);
+        placed(1, || {
+            assert_eq!(placed(2, place), Some(2));
+            assert_eq!(place(), Some(1));
+        });
+        assert_eq!(place(), None);
     }
 }

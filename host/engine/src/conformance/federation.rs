@@ -121,7 +121,7 @@ impl Scenario {
         let mut global = self.global.clone();
         let mut clients = self.clients();
         let mut last: BTreeMap<u32, u32> = BTreeMap::new();
-        algorithm.start(&global, &mut server)?;
+        algorithm.start(self.seed.derive("plugins", 0), &global, &mut server)?;
         transcript.add("`start`".into(), |own| own.state(&server));
         let mut renewed: Option<Algorithm> = None;
         for number in 1..=self.rounds {

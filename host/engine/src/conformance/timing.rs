@@ -136,7 +136,7 @@ fn round(
     let mut totals = [("configure", 0.0), ("begin", 0.0), ("finish", 0.0)];
     let mut seconds = Vec::new();
     let started = Instant::now();
-    algorithm.start(global, &mut server)?;
+    algorithm.start(Seed(3), global, &mut server)?;
     seconds.push(("start", started.elapsed().as_secs_f64()));
     let clients: Vec<Client> = updates.iter().map(|own| own.client.clone()).collect();
     let started = Instant::now();

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use folkmoot_plugin::{
-    ChatMessage, Generation, Metric, Observations, Observed, Prompt, Question, Reply, Score,
+    ChatMessage, Generation, Metric, Observations, Observed, Prompt, Question, Reply, Score, placed,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -41,6 +42,39 @@ const TURNS: usize = 8;
 
 /// Examples that one worker observes at a time.
 const CHUNK: usize = 32;
+
+/// Bytes that a metric's questions of one turn, or its observations, may have over all examples: all are held at once.
+const HELD: usize = 2 << 30;
+
+/// Bytes of what a metric left so far, whichever thread it was on.
+struct Held<'a> {
+    metric: &'a Metric,
+    what: &'static str,
+    bytes: AtomicUsize,
+}
+
+impl<'a> Held<'a> {
+    fn new(metric: &'a Metric, what: &'static str) -> Self {
+        let bytes = AtomicUsize::new(0);
+        Self {
+            metric,
+            what,
+            bytes,
+        }
+    }
+
+    fn add(&self, bytes: usize) -> Result<()> {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        ensure!(
+            before.saturating_add(bytes) <= HELD,
+            "metric `{}`: {} of more than {} MiB over all examples",
+            self.metric.plugin().name,
+            self.what,
+            HELD >> 20
+        );
+        Ok(())
+    }
+}
 
 /// All scores of one model, in the order of the metrics.
 pub type Scores = Vec<Score>;
@@ -165,11 +199,15 @@ impl Panel<'_> {
     pub(crate) fn observe(&self, metric: &Metric, examples: &[Example]) -> Result<Found> {
         let replies = self.ask(metric, examples)?;
         let chunks: Vec<usize> = (0..examples.len()).step_by(CHUNK).collect();
+        let held = Held::new(metric, "observations");
         let observed = self.workers.map(chunks.len(), |chunk| {
             let own = chunks[chunk]..(chunks[chunk] + CHUNK).min(examples.len());
             let observe = |at: usize| {
-                let observed = metric.observe(&examples[at].json, &replies[at]);
-                observed.with_context(|| examples[at].place.clone())
+                let observed = || metric.observe(&examples[at].json, &replies[at]);
+                let observed = placed(at as u64, observed);
+                let observed = observed.with_context(|| examples[at].place.clone())?;
+                held.add(observed.bytes())?;
+                Ok(observed)
             };
             own.map(observe).collect::<Result<Vec<Observed>>>()
         })?;
@@ -186,11 +224,15 @@ impl Panel<'_> {
         let keys: Vec<u64> = examples.iter().map(Example::key).collect();
         let mut asking: Vec<usize> = (0..examples.len()).collect();
         for turn in 0.. {
+            let held = Held::new(metric, "questions");
             let asked = self.workers.map(asking.len().div_ceil(CHUNK), |chunk| {
                 let own = &asking[chunk * CHUNK..((chunk + 1) * CHUNK).min(asking.len())];
                 let ask = |at: &usize| {
-                    let asked = metric.ask(&examples[*at].json, &replies[*at]);
-                    asked.with_context(|| examples[*at].place.clone())
+                    let asked = || metric.ask(&examples[*at].json, &replies[*at]);
+                    let asked = placed(*at as u64, asked);
+                    let asked = asked.with_context(|| examples[*at].place.clone())?;
+                    held.add(asked.iter().map(Question::bytes).sum())?;
+                    Ok(asked)
                 };
                 own.iter().map(ask).collect::<Result<Vec<_>>>()
             })?;

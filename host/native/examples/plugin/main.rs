@@ -106,7 +106,9 @@ fn calls(arguments: &Arguments) -> Value {
     let cohort = Cohort::new(1, 1000);
     let many = 1 + arguments.repeats * 200;
     let mut state = State::default();
-    let start = times(many, || median.start(&cohort.global, &mut state).unwrap());
+    let start = times(many, || {
+        median.start(Seed(0), &cohort.global, &mut state).unwrap()
+    });
     let client = Client::default();
     let configure = times(many, || {
         fedprox.configure(round(), &client, &mut state).unwrap();

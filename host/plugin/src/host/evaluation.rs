@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-use super::{Host, refuse};
+use super::{Host, plain, refuse};
 use crate::bindings::folkmoot::plugin::evaluation;
 
 /// Something a metric wants to know.
@@ -31,10 +31,22 @@ pub enum Question {
 }
 
 impl Question {
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        self.size().0
+    }
+
     /// Bytes that it holds, and answers that it asks for.
     fn size(&self) -> (usize, usize) {
         let said = |messages: &[ChatMessage]| -> usize {
-            messages.iter().map(|own| own.content.len()).sum()
+            let turns = messages.iter();
+            turns
+                .map(|own| TEXT + own.role.len() + own.content.len())
+                .sum()
+        };
+        let stops = |how: &Generation| -> usize {
+            let texts = how.stop.iter();
+            texts.map(|own| TEXT + own.len()).sum()
         };
         match self {
             Self::Generate { prompt, how } => {
@@ -42,13 +54,13 @@ impl Question {
                     Prompt::Text(text) => text.len(),
                     Prompt::Chat(messages) => said(messages),
                 };
-                (bytes, how.samples as usize)
+                (bytes + stops(how), how.samples as usize)
             }
             Self::Likelihood {
                 context,
                 continuation,
             } => (context.len() + continuation.len(), 1),
-            Self::Judge { messages, how } => (said(messages), how.samples as usize),
+            Self::Judge { messages, how } => (said(messages) + stops(how), how.samples as usize),
             Self::Execute { source, .. } => (source.len(), 1),
         }
     }
@@ -92,6 +104,15 @@ pub struct Generation {
     pub samples: u32,
 }
 
+/// Bytes that a turn, or a text of `stop`, takes beside its words.
+const TEXT: usize = 64;
+
+/// Bytes of the options of one question: parsed, they take many times as much.
+const OPTIONS: usize = 64 << 10;
+
+/// Bytes of a score's name, which people read in tables.
+const SCORE: usize = 256;
+
 /// Texts that one question may draw.
 const MOST_SAMPLES: u32 = 1024;
 
@@ -106,6 +127,12 @@ const LONGEST: u32 = 600_000;
 
 impl Generation {
     fn parse(call: &str, options: &str) -> Result<Self> {
+        if options.len() > OPTIONS {
+            let bytes = options.len();
+            return Err(refuse(format!(
+                "`{call}`: options of {bytes} bytes, where there may be {OPTIONS}"
+            )));
+        }
         let own: Self = serde_json::from_str(options)
             .map_err(|error| refuse(format!("`{call}`: options: {error}")))?;
         let refused = |what: String| Err(refuse(format!("`{call}`: options: {what}")));
@@ -194,6 +221,20 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// Bytes that it holds.
+    pub fn bytes(&self) -> usize {
+        let values = self.values.iter().map(|own| TEXT + own.0.len());
+        let labels = &self.labels;
+        let labels = labels
+            .iter()
+            .map(|own| TEXT + own.0.len() + own.1.len() + own.2.len());
+        let notes = self
+            .notes
+            .iter()
+            .map(|own| TEXT + own.0.len() + own.1.len());
+        values.chain(labels).chain(notes).sum()
+    }
+
     /// An order by what was observed, notes aside.
     pub(crate) fn order(&self, other: &Self) -> Ordering {
         let values = self.values.iter().zip(&other.values).map(|(a, b)| {
@@ -425,6 +466,12 @@ impl evaluation::HostScores for Host {
         standard_error: Option<f64>,
     ) -> Result<()> {
         self.copied_out(&name);
+        if name.len() > SCORE || name.contains(char::is_control) {
+            let (bytes, name) = (name.len(), plain(&name, 80));
+            return Err(refuse(format!(
+                "`scores.add`: `{name}`, of {bytes} bytes, is no name: there may be {SCORE} bytes and no control characters"
+            )));
+        }
         self.retain(name.len())?;
         self.table.get_mut(&this)?.0.push(Score {
             name,
@@ -442,3 +489,68 @@ impl evaluation::HostScores for Host {
 }
 
 impl evaluation::Host for Host {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Sandbox};
+    use folkmoot_params::Seed;
+    use std::sync::Arc;
+
+    #[test]
+    fn names_of_scores_are_short_and_plain() {
+        let folder = tempfile::tempdir().unwrap();
+        let sandbox = Sandbox::new(Limits::default(), folder.path(), Arc::new(|_| {})).unwrap();
+        let mut host = Host::new(&sandbox, "metric", "summarize", Seed(0));
+        let scores = host.table.push(Scored::default()).unwrap();
+        let mut add = |name: &str| {
+            let this = Resource::new_borrow(scores.rep());
+            let name = name.to_owned();
+            let added = evaluation::HostScores::add(&mut host, this, name, 1.0, true, None);
+            added.map_err(|error| error.to_string())
+        };
+        assert_eq!(add(&"ä".repeat(SCORE / 2)), Ok(()));
+        let no_name = "is no name: there may be 256 bytes and no control characters";
+        let long = "x".repeat(SCORE + 1);
+        for name in ["\u{1b}[2J", "a\nb", long.as_str()] {
+            let said = add(name).unwrap_err();
+            assert!(
+                said.ends_with(no_name) && !said.contains('\u{1b}'),
+                "{said:?}"
+            );
+        }
+    }
+
+    /// Every text counts, and that there is one: a list of empty ones is not free.
+    #[test]
+    fn questions_are_as_large_as_what_they_hold() {
+        let how = Generation::parse("call", r#"{"stop":["ab","c"],"samples":3}"#).unwrap();
+        let stops = 2 * TEXT + 3;
+        let prompt = Prompt::Text("12345".into());
+        let generate = Question::Generate {
+            prompt,
+            how: how.clone(),
+        };
+        assert_eq!(generate.size(), (5 + stops, 3));
+        let messages = messages(
+            "call",
+            r#"[{"role":"user","content":""},{"role":"user","content":"x"}]"#,
+        );
+        let messages = messages.unwrap();
+        let turns = 2 * TEXT + 2 * "user".len() + 1;
+        let prompt = Prompt::Chat(messages.clone());
+        let chat = Question::Generate {
+            prompt,
+            how: how.clone(),
+        };
+        assert_eq!(chat.size(), (turns + stops, 3));
+        let judge = Question::Judge { messages, how };
+        assert_eq!(judge.size(), (turns + stops, 3));
+        let many = format!(r#"{{"stop":["{}"]}}"#, "x".repeat(OPTIONS));
+        let error = Generation::parse("call", &many)
+            .err()
+            .map(|own| own.to_string());
+        let expected = "`call`: options of 65549 bytes, where there may be 65536";
+        assert_eq!(error.as_deref(), Some(expected));
+    }
+}

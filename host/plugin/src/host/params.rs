@@ -175,13 +175,14 @@ impl params::HostParams for Host {
     }
 
     fn read(&mut self, this: Handle, offset: u64, length: u32) -> Result<Vec<f32>> {
+        self.has_room("params.read", 4 * u64::from(length))?;
         let params = self.table.get(&this)?.clone();
         self.reserve_if_recorded(&params)?;
         self.evaluate("read", |evaluator| {
             evaluator.commit(std::slice::from_ref(&params))
         })?;
-        let range = within(params.count(), offset, u64::from(length));
-        self.answer(params.values()[range.map_err(refuse_params("read"))?].to_vec())
+        let scalars = params.read_range(offset, u64::from(length));
+        self.answer(scalars.map_err(refuse_params("read"))?)
     }
 
     fn write(&mut self, this: Handle) -> Result<Resource<Writing>> {

@@ -55,8 +55,7 @@ impl Letter {
             Self::Own(_) => 0,
             Self::Of(update) => {
                 let own = &update.message;
-                let names = own.params.len() + own.scalars.len() + own.bytes.len();
-                64 * names + own.bytes.values().map(Vec::len).sum::<usize>()
+                64 * own.names() + own.retained()
             }
         }
     }
@@ -65,8 +64,17 @@ impl Letter {
 impl Message {
     /// Refuses a message of more than may be sent.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), Failure> {
-        let names = self.params.len() + self.scalars.len() + self.bytes.len();
-        check("a message", names, &self.params, &self.bytes, limits)
+        let (names, retained) = (self.names(), self.retained());
+        check("a message", names, retained, &self.params, limits)
+    }
+
+    fn names(&self) -> usize {
+        self.params.len() + self.scalars.len() + self.bytes.len()
+    }
+
+    /// Bytes beside parameters.
+    fn retained(&self) -> usize {
+        lengths(self.params.keys()) + lengths(self.scalars.keys()) + contents(&self.bytes)
     }
 }
 
@@ -74,15 +82,25 @@ impl State {
     /// Refuses a state of more than may be kept, whichever calls it comes from.
     pub(crate) fn check(&self, limits: &Limits) -> Result<(), Failure> {
         let names = self.params.len() + self.bytes.len();
-        check("a state", names, &self.params, &self.bytes, limits)
+        let retained = lengths(self.params.keys()) + contents(&self.bytes);
+        check("a state", names, retained, &self.params, limits)
     }
+}
+
+fn lengths<'a>(names: impl Iterator<Item = &'a String>) -> usize {
+    names.map(String::len).sum()
+}
+
+/// Names included.
+fn contents(bytes: &BTreeMap<String, Vec<u8>>) -> usize {
+    lengths(bytes.keys()) + bytes.values().map(Vec::len).sum::<usize>()
 }
 
 fn check(
     what: &'static str,
     names: usize,
+    retained: usize,
     params: &BTreeMap<String, Params>,
-    bytes: &BTreeMap<String, Vec<u8>>,
     limits: &Limits,
 ) -> Result<(), Failure> {
     if names > limits.entries {
@@ -99,8 +117,7 @@ fn check(
         }),
         false => Ok(()),
     };
-    let own = bytes.iter().map(|(name, own)| name.len() + own.len());
-    out_of(own.sum(), limits.retained)?;
+    out_of(retained, limits.retained)?;
     let counts = params.values().map(|own| own.count().saturating_mul(4));
     out_of(counts.fold(0, usize::saturating_add), limits.state)
 }
@@ -134,5 +151,62 @@ impl Host {
             true => Ok(()),
             false => Err(refuse(format!("`objective.{method}`: `{name}` is {value}"))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Client;
+
+    fn params() -> Params {
+        Params::from_tensors([("w".to_owned(), vec![1], vec![0.0])]).unwrap()
+    }
+
+    /// Names are kept as well, whatever they name.
+    #[test]
+    fn names_are_counted() {
+        let limits = Limits {
+            retained: 100,
+            ..Limits::default()
+        };
+        let long = |length: usize| "n".repeat(length);
+        let checked = |own: Result<(), Failure>| own.map_err(|failure| failure.to_string());
+        let out = |of: &str| {
+            Err(format!(
+                "out of memory: asked for 1 MiB of {of}, may have 0 MiB"
+            ))
+        };
+        let state = |name: String, bytes: usize| State {
+            params: BTreeMap::from([(name, params())]),
+            bytes: BTreeMap::from([("b".to_owned(), vec![0; bytes])]),
+        };
+        assert_eq!(checked(state(long(59), 40).check(&limits)), Ok(()));
+        assert_eq!(checked(state(long(60), 40).check(&limits)), out("a state"));
+        let message = |params_name: usize, scalar: usize| Message {
+            params: BTreeMap::from([(long(params_name), params())]),
+            scalars: BTreeMap::from([(long(scalar), 0.0)]),
+            ..Message::default()
+        };
+        assert_eq!(checked(message(50, 50).check(&limits)), Ok(()));
+        assert_eq!(checked(message(51, 50).check(&limits)), out("a message"));
+        assert_eq!(checked(message(50, 51).check(&limits)), out("a message"));
+        let shared = |message: Message| {
+            let update = Update {
+                client: Client::default(),
+                steps: 1,
+                lr: 0.1,
+                staleness: 0,
+                delta: params(),
+                message,
+            };
+            Letter::Of(Arc::new(update)).copied()
+        };
+        assert_eq!(shared(message(50, 51)), 2 * 64 + 101);
+        let bytes = Message {
+            bytes: BTreeMap::from([(long(7), vec![0; 3])]),
+            ..Message::default()
+        };
+        assert_eq!(shared(bytes), 64 + 10);
     }
 }

@@ -183,7 +183,7 @@ impl run::HostMessage for Host {
         value: Resource<Params>,
     ) -> Result<()> {
         let value = self.table.get(&value)?.clone();
-        self.reserve_if_recorded(&value)?;
+        self.reserve_kept(&value)?;
         self.copied_out(&name);
         self.letter(&this, name.len())?.params.insert(name, value);
         Ok(())
@@ -238,7 +238,7 @@ impl run::HostState for Host {
         value: Resource<Params>,
     ) -> Result<()> {
         let value = self.table.get(&value)?.clone();
-        self.reserve_if_recorded(&value)?;
+        self.reserve_kept(&value)?;
         self.copied_out(&name);
         self.retain(name.len())?;
         self.table.get_mut(&this)?.params.insert(name, value);
@@ -537,5 +537,37 @@ impl run::Host for Host {
         self.copied_out(&name);
         self.note(Said::Report { name, value });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Limits, Sandbox};
+
+    /// What is there already is not written when it is put under a name, but with all that has the name.
+    #[test]
+    fn what_is_put_is_reserved() {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits {
+            params: 100,
+            ..Limits::default()
+        };
+        let sandbox = Sandbox::new(limits, folder.path(), Arc::new(|_| {})).unwrap();
+        let global = Params::from_tensors([("w".to_owned(), vec![10], vec![0.5; 10])]).unwrap();
+        let mut host = Host::new(&sandbox, "algorithm", "start", Seed(0));
+        let state = host.table.push(State::default()).unwrap();
+        let message = run::HostMessage::new(&mut host).unwrap();
+        let global = host.give(global).unwrap();
+        let borrowed = || Resource::new_borrow(global.rep());
+        let state = || Resource::new_borrow(state.rep());
+        run::HostState::put_params(&mut host, state(), "a".into(), borrowed()).unwrap();
+        let to = Resource::new_borrow(message.rep());
+        run::HostMessage::put_params(&mut host, to, "a".into(), borrowed()).unwrap();
+        assert_eq!((host.written, host.kept), (0, 80));
+        let put = run::HostState::put_params(&mut host, state(), "b".into(), borrowed());
+        assert!(put.is_err());
+        let refusal = host.limiter.refusal.unwrap();
+        assert_eq!((refusal.of, refusal.asked), ("parameters", 120));
     }
 }

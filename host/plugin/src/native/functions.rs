@@ -58,11 +58,13 @@ macro_rules! functions {
             match function {
                 $(Function::$function => {
                     let arguments = ($(given.$how(desk)?,)*);
+                    desk.host.usage.host_calls.$interface += 1;
                     functions!(@call $interface::$trait::$method(desk, arguments; $($how),*))
                         .map(|answer| Ok(answer.into()))
                 })*
                 $(Function::$fallible => {
                     let arguments = ($(given.$by(desk)?,)*);
+                    desk.host.usage.host_calls.$from += 1;
                     functions!(@call $from::$of::$called(desk, arguments; $($by),*))
                         .map(|answer| answer.map(Into::into))
                 })*
