@@ -81,6 +81,11 @@ mod native;
 #[path = "features/hostile.rs"]
 mod hostile;
 
+/// The same bytes on an old processor and on a new one.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[path = "features/processors.rs"]
+mod processors;
+
 /// Components that no compiler makes: modules, descriptions, handles, pointers that lie.
 #[path = "features/hostile_components.rs"]
 mod hostile_components;

@@ -69,6 +69,7 @@ fn run(task: Task) -> Result<()> {
         Task::Test { arguments } => {
             wasm_toolchain()?;
             c_toolchain();
+            emulator();
             // The tests drive the program, so it is built first, with the profile and the features that
             // the tests are built with.
             start(cargo().args(["build", "--workspace", "--release"]))?;
@@ -100,14 +101,28 @@ fn wasm_toolchain() -> Result<Toolchain> {
 
 /// clang for the example in C, which a test builds. Where it cannot be installed, that test says so.
 fn c_toolchain() {
-    let there = Path::new("/usr/include/wasm32-wasi/stdlib.h").is_file()
-        && Command::new("clang").arg("--version").output().is_ok();
-    if there || std::env::var_os("CLANG").is_some() {
-        return;
+    let there = Path::new("/usr/include/wasm32-wasi/stdlib.h").is_file() && starts("clang");
+    if !there && std::env::var_os("CLANG").is_none() {
+        install("clang lld wasi-libc libclang-rt-14-dev-wasm32");
     }
-    let install = "apt-get install --yes clang lld wasi-libc libclang-rt-14-dev-wasm32";
-    for command in ["apt-get update", install] {
-        eprintln!("setting up clang for WASM: {command}");
+}
+
+/// QEMU for the test that compares processors. Where it cannot be installed, that test says so.
+fn emulator() {
+    if cfg!(all(target_arch = "x86_64", target_os = "linux")) && !starts("qemu-x86_64") {
+        install("qemu-user");
+    }
+}
+
+fn starts(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+/// Debian's packages, for tests alone.
+fn install(packages: &str) {
+    let install = format!("apt-get install --yes {packages}");
+    for command in ["apt-get update", &install] {
+        eprintln!("setting up what tests need: {command}");
         let mut words = command.split(' ');
         let mut program = Command::new(words.next().unwrap_or_default());
         program

@@ -87,6 +87,8 @@ enum Deed {
     MessageScalar,
     Shapes,
     Nan,
+    /// Looks at the bits of NaN, which differ between processors where nothing is done about it.
+    NanBits,
     Terms,
     Strangers,
     Twice,
@@ -362,9 +364,40 @@ impl Algorithm for Hostile {
             match self.deed {
                 Deed::Shapes => return Ok(global.select("*lora_A*")),
                 Deed::Nan => return Ok(global.scale(f32::NAN)),
+                Deed::NanBits => return nan_bits().map(|top| global.filled(top)),
                 _ => {}
             }
         }
         Ok(global + momentum)
+    }
+}
+
+/// The upper 24 bits of NaN, if each operation makes the same and the lower 8 are 0.
+fn nan_bits() -> Result<f32> {
+    let (zero, endless) = (black_box(0.0f32), black_box(f32::INFINITY));
+    // With a sign and a payload; the last is one that signals.
+    let odd = [0xffc1_2345, 0x7fc0_0001, 0x7f81_2345].map(|bits| black_box(f32::from_bits(bits)));
+    let mut made = vec![
+        zero / zero,
+        endless - endless,
+        endless * zero,
+        black_box(-1.0f32).sqrt(),
+    ];
+    for nan in odd {
+        made.extend([
+            nan + 1.0,
+            1.0 - nan,
+            nan * 3.0,
+            nan / 2.0,
+            (f64::from(nan) * 2.0) as f32,
+        ]);
+    }
+    // Many at once, which a compiler makes a vector of.
+    let many: [f32; 16] = std::array::from_fn(|own| black_box(odd[own % 3]));
+    made.extend(many.map(|nan| nan * 2.0 + 1.0));
+    let bits: Vec<u32> = made.into_iter().map(f32::to_bits).collect();
+    match bits.iter().all(|own| *own == bits[0]) && bits[0] & 0xff == 0 {
+        true => Ok((bits[0] >> 8) as f32),
+        false => Err(format!("NaN differ: {bits:x?}")),
     }
 }
