@@ -192,10 +192,29 @@ fn absolute(path: &Path) -> Result<PathBuf> {
 mod tests {
     use super::*;
 
+    /// A folder that goes with the test. Not `tempfile`: as a dependency of tests alone it would have other features
+    /// switched on for what builds the program, and wasmtime compiled twice.
+    struct Scratched(PathBuf);
+
+    impl Scratched {
+        fn new(test: &str) -> Self {
+            let name = format!("folkmoot-build-{test}-{}", std::process::id());
+            let folder = std::env::temp_dir().join(name);
+            fs::create_dir_all(&folder).unwrap();
+            Self(folder)
+        }
+    }
+
+    impl Drop for Scratched {
+        fn drop(&mut self) {
+            drop(fs::remove_dir_all(&self.0));
+        }
+    }
+
     #[test]
     fn the_project_or_the_folder_names_the_plugin() {
-        let scratch = tempfile::tempdir().unwrap();
-        let folder = scratch.path().join("half-step");
+        let scratch = Scratched::new("names");
+        let folder = scratch.0.join("half-step");
         fs::create_dir(&folder).unwrap();
         assert_eq!(project_name(&folder).unwrap(), "half-step");
         let project = folder.join("pyproject.toml");
@@ -214,14 +233,10 @@ mod tests {
 
     #[test]
     fn a_folder_without_a_plugin_is_refused() {
-        let scratch = tempfile::tempdir().unwrap();
-        let toolchain = Toolchain::at(scratch.path());
-        let error = build(
-            &toolchain,
-            scratch.path(),
-            scratch.path(),
-            &scratch.path().join("out"),
-        );
+        let scratch = Scratched::new("none");
+        let scratch = scratch.0.as_path();
+        let toolchain = Toolchain::at(scratch);
+        let error = build(&toolchain, scratch, scratch, &scratch.join("out"));
         let error = error.err().unwrap().to_string();
         assert!(error.contains("holds no plugin.py"), "{error}");
     }
