@@ -153,9 +153,17 @@ pub(crate) fn program() -> PathBuf {
     target.join("release/folkmoot")
 }
 
+/// Cargo, without what the one that runs this says of this package: scripts that ask for it would run again, and all
+/// that rests on them would be built again, each time that cargo is called in another way.
 pub(crate) fn cargo() -> Command {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command.current_dir(root());
     command
 }
