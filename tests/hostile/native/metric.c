@@ -1,8 +1,8 @@
 /* A native metric that keeps between calls what its setting `does` says, as nothing may be kept. */
 #include <stdio.h>
-#include <string.h>
 
 #include "folkmoot_plugin.h"
+#include "texts.h"
 
 uint32_t folkmoot_abi(void) { return FOLKMOOT_ABI; }
 const char *folkmoot_contract(void) { return FOLKMOOT_CONTRACT; }
@@ -13,25 +13,10 @@ static unsigned asked;
 /* Bytes of the first example that was observed. */
 static size_t first;
 
-static folkmoot_value text(const char *words) {
-    folkmoot_value value = {FOLKMOOT_TAG_TEXT, 0, {0}, 0};
-    value.payload.items = words;
-    value.length = strlen(words);
-    return value;
-}
-
 static folkmoot_value number(double own) {
     folkmoot_value value = {FOLKMOOT_TAG_NUMBER, 0, {0}, 0};
     value.payload.number = own;
     return value;
-}
-
-static int said(folkmoot_value settings, const char *word) {
-    const char *begin = settings.payload.items;
-    size_t length = strlen(word);
-    for (size_t at = 0; at + length <= settings.length; at++)
-        if (memcmp(begin + at, word, length) == 0) return 1;
-    return 0;
 }
 
 static int32_t describe(folkmoot_value *result) {

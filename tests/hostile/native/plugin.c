@@ -1,8 +1,8 @@
 /* A native algorithm that does what its setting `does` says, wrongly for the most part. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "folkmoot_plugin.h"
+#include "texts.h"
 
 #ifndef ABI
 #define ABI FOLKMOOT_ABI
@@ -25,25 +25,10 @@ void folkmoot_free(folkmoot_value *result) { (void)result; }
 static unsigned aggregated;
 static int started;
 
-static folkmoot_value text(const char *words) {
-    folkmoot_value value = {FOLKMOOT_TAG_TEXT, 0, {0}, 0};
-    value.payload.items = words;
-    value.length = strlen(words);
-    return value;
-}
-
 static folkmoot_value whole(uint32_t tag, uint64_t integer) {
     folkmoot_value value = {tag, 0, {0}, 0};
     value.payload.integer = integer;
     return value;
-}
-
-static int said(folkmoot_value settings, const char *word) {
-    const char *begin = settings.payload.items;
-    size_t length = strlen(word);
-    for (size_t at = 0; at + length <= settings.length; at++)
-        if (memcmp(begin + at, word, length) == 0) return 1;
-    return 0;
 }
 
 int32_t folkmoot_call(const folkmoot_host *host, uint32_t hook, const folkmoot_value *given, size_t count,
