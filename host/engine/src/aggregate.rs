@@ -159,19 +159,19 @@ pub fn aggregate(
         }
         _ => None,
     };
-    let mut state = match kept {
-        Some(state) => state,
-        None => {
-            let mut state = State::default();
-            algorithm.start(asked.seed.derive("plugins", 0), &global, &mut state)?;
-            state
-        }
-    };
     let round = Round {
         number: asked.round,
         total: asked.total.unwrap_or(asked.round),
         clients,
         seed: asked.seed.derive("plugins", 0),
+    };
+    let mut state = match kept {
+        Some(state) => state,
+        None => {
+            let mut state = State::default();
+            algorithm.start(round.seed, &global, &mut state)?;
+            state
+        }
     };
     let next = algorithm.aggregate(round, &global, &updates, &mut state)?;
     let done = Aggregated {

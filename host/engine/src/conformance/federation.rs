@@ -121,7 +121,8 @@ impl Scenario {
         let mut global = self.global.clone();
         let mut clients = self.clients();
         let mut last: BTreeMap<u32, u32> = BTreeMap::new();
-        algorithm.start(self.seed.derive("plugins", 0), &global, &mut server)?;
+        let seed = self.seed.derive("plugins", 0);
+        algorithm.start(seed, &global, &mut server)?;
         transcript.add("`start`".into(), |own| own.state(&server));
         let mut renewed: Option<Algorithm> = None;
         for number in 1..=self.rounds {
@@ -133,7 +134,7 @@ impl Scenario {
                 number,
                 total: self.rounds,
                 clients: clients.len() as u32,
-                seed: self.seed.derive("plugins", 0),
+                seed,
             };
             for client in &mut clients {
                 client.idle = last.get(&client.id).map(|last| number - last);
